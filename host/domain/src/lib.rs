@@ -1,1 +1,34 @@
+//! Hookyard's rules, as functions that decide and never wait.
 //!
+//! A stage brings what it knows (an outcome, a decision of a plugin, the time, a random number) and gets back what should
+//! happen; the stage does it. Nothing here opens a file, a socket or a database, reads a clock, draws randomness, or knows
+//! how any API spells a field: no type of this crate can be serialized. What arrives as a parameter can be written in a
+//! test, so every rule here is tested by tables and properties alone.
+//!
+//! Read it along the path of an event:
+//!
+//! * [`ids`] and [`time`]: what everything is named by and when it happened.
+//! * [`event`], [`pattern`]: an accepted event, and which endpoints want its type.
+//! * [`decision`], [`failure`]: what a router may answer, and what becomes of an event when it fails to.
+//! * [`attempt`], [`retry`]: what the outcome of one HTTP try means for its delivery.
+//! * [`address`], [`signature`]: where a delivery may go, and how its receiver knows it.
+//! * [`breaker`]: when an endpoint or a plugin is left alone for a while.
+
+pub mod address;
+pub mod attempt;
+pub mod breaker;
+pub mod decision;
+pub mod event;
+pub mod failure;
+mod hex;
+pub mod ids;
+pub mod pattern;
+pub mod retry;
+pub mod signature;
+pub mod time;
+mod words;
+
+pub use attempt::DeliveryState;
+pub use event::EventState;
+pub use ids::{ApiKeyId, ContentHash, DeliveryId, EndpointId, EnvironmentId, EventId, NodeId, PluginId, SenderId, TenantId};
+pub use time::Timestamp;
