@@ -1,0 +1,351 @@
+//! One run: a store and an instance made for one call, and the verdict on how it ended.
+//!
+//! Nothing is kept between runs. An instance that served one event holds that event's secrets in its memory, and a bug
+//! in it would reach the next one; a fresh one costs a few microseconds. Everything a run may see arrives with its
+//! [`Setup`], so the same set-up gives the same run.
+//!
+//! How a run ended is read from marks and types, never from the text of an error: the meters of `limits.rs` first, then
+//! what the host's own functions said, then the trap.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookyard_domain::failure::{FailureClass, PluginFailure};
+use wasmtime::component::{Instance, InstancePre};
+use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, Trap, UpdateDeadline};
+
+use super::engine::Engine;
+use super::limits::{CallLimits, Denied, Limiter, Meter, Overrun};
+use super::log::{Log, LogLine};
+use super::replay::{Clock, Random};
+use super::wasi::{self, Handles};
+
+/// Everything that decides how a run goes, apart from the arguments of the function.
+pub(super) struct Setup {
+    pub(super) limits: CallLimits,
+    pub(super) config: Arc<str>,
+    pub(super) received_at_ms: u64,
+    pub(super) seed: u64,
+    /// Bytes one host call, or the answer, may carry out of the guest.
+    pub(super) handed_over_bytes_max: usize,
+}
+
+/// What the functions a guest imports work on.
+pub(super) struct State {
+    pub(super) log: Log,
+    pub(super) clock: Clock,
+    pub(super) random: Random,
+    pub(super) handles: Handles,
+    pub(super) config: Arc<str>,
+    limiter: Limiter,
+    meter: Meter,
+    overrun: Option<Overrun>,
+}
+
+/// A run that has ended.
+pub(super) struct Executed<R> {
+    pub(super) result: Result<R, PluginFailure>,
+    pub(super) cpu: Duration,
+    pub(super) wall: Duration,
+    pub(super) memory_bytes_peak: usize,
+    pub(super) log: Vec<LogLine>,
+    pub(super) log_dropped: u32,
+}
+
+/// The module does not have the function the contract names, or has it with another type.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+pub(super) struct TypesDiffer(pub(super) wasmtime::Error);
+
+/// Instantiates and lets `act` call into the fresh instance, on this thread and within the limits.
+pub(super) fn execute<R>(
+    engine: &Engine,
+    module: &InstancePre<State>,
+    setup: Setup,
+    act: impl FnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<R>,
+) -> Executed<R> {
+    let _seat = engine.take_seat();
+    let handed_over_bytes_max = setup.handed_over_bytes_max;
+    let mut store = Store::new(engine.runtime(), State::new(setup));
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(handed_over_bytes_max);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(at_tick);
+    let outcome = module.instantiate(&mut store).and_then(|instance| act(&mut store, &instance));
+    let (cpu, wall) = (store.data().meter.cpu(), store.data().meter.wall());
+    let state = store.into_data();
+    let (limits, overrun, denied) = (state.meter.limits(), state.overrun, state.limiter.denied());
+    let memory_bytes_peak = state.limiter.memory_bytes_peak();
+    let (log, log_dropped, last_error) = state.log.finish();
+    let result = outcome.map_err(|error| {
+        let mark = overrun
+            .map(|overrun| over_time(overrun, limits))
+            .or_else(|| denied.map(over_memory));
+        mark.unwrap_or_else(|| verdict(&error, last_error))
+    });
+    Executed {
+        result,
+        cpu,
+        wall,
+        memory_bytes_peak,
+        log,
+        log_dropped,
+    }
+}
+
+impl State {
+    fn new(setup: Setup) -> Self {
+        Self {
+            log: Log::default(),
+            clock: Clock::new(setup.received_at_ms),
+            random: Random::new(setup.seed),
+            handles: Handles::new(),
+            config: setup.config,
+            limiter: Limiter::new(setup.limits.memory_bytes_max),
+            meter: Meter::start(setup.limits),
+            overrun: None,
+        }
+    }
+}
+
+fn at_tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
+    let state = store.data_mut();
+    state.overrun = state.meter.overrun();
+    Ok(if state.overrun.is_some() {
+        UpdateDeadline::Interrupt
+    } else {
+        UpdateDeadline::Continue(1)
+    })
+}
+
+fn over_time(overrun: Overrun, limits: CallLimits) -> PluginFailure {
+    match overrun {
+        Overrun::CpuBudget => failure(
+            FailureClass::CpuBudget,
+            "cpu-budget",
+            format!("used its {} ms of processor time without an answer", limits.cpu_budget.as_millis()),
+        ),
+        Overrun::WallCap => failure(
+            FailureClass::WallCap,
+            "wall-cap",
+            format!(
+                "was given less than its {} ms of processor time in {} ms: the machine is overloaded",
+                limits.cpu_budget.as_millis(),
+                limits.wall_cap.as_millis()
+            ),
+        ),
+    }
+}
+
+fn over_memory(denied: Denied) -> PluginFailure {
+    match denied {
+        Denied::Memory { bytes, bytes_max } => failure(
+            FailureClass::Memory,
+            "memory-limit",
+            format!("asked for {} KiB of memory; its limit is {} KiB", bytes >> 10, bytes_max >> 10),
+        ),
+        Denied::Table { elements } => failure(
+            FailureClass::Memory,
+            "table-limit",
+            format!(
+                "asked for a table of {elements} elements; the limit is {}",
+                super::limits::TABLE_ELEMENTS_MAX
+            ),
+        ),
+    }
+}
+
+/// The verdict on an error that no meter marked. An error of none of these types arose where wasmtime read what the
+/// guest handed over: too much of it, or not what its type promises.
+fn verdict(error: &wasmtime::Error, last_error: Option<String>) -> PluginFailure {
+    if let Some(refused) = error.downcast_ref::<wasi::Refused>() {
+        let class = match refused {
+            wasi::Refused::Exit { .. } => FailureClass::Internal,
+            _ => FailureClass::Trap,
+        };
+        return failure(class, refused.code(), with_cause(last_error, &refused.to_string()));
+    }
+    if let Some(differ) = error.downcast_ref::<TypesDiffer>() {
+        return failure(FailureClass::Contract, "types-differ", differ.to_string());
+    }
+    if let Some(trap) = error.downcast_ref::<Trap>() {
+        let class = match trap {
+            Trap::StackOverflow => FailureClass::StackOverflow,
+            _ => FailureClass::Trap,
+        };
+        return failure(class, trap_code(*trap), with_cause(last_error, &describe(*trap)));
+    }
+    if error.is::<PoolConcurrencyLimitError>() {
+        return failure(FailureClass::WallCap, "no-free-slot", format!("found no place to run: {error:#}"));
+    }
+    failure(
+        FailureClass::OutputRefused,
+        "answer-not-readable",
+        with_cause(last_error, &format!("{error:#}")),
+    )
+}
+
+/// Puts the plugin's own last words first: `unreachable executed` helps nobody who has a panic message.
+fn with_cause(last_error: Option<String>, what: &str) -> String {
+    match last_error {
+        Some(line) => format!("{line} ({what})"),
+        None => what.to_owned(),
+    }
+}
+
+/// Names the trap, and the commonest cause behind one that does not show it: compilers keep a stack of their own in
+/// linear memory, below the data, and run over its end into addresses that do not exist.
+fn describe(trap: Trap) -> String {
+    match trap {
+        Trap::MemoryOutOfBounds => format!("{trap}; endless recursion can end this way"),
+        Trap::StackOverflow => format!("{trap}; the recursion is too deep"),
+        _ => trap.to_string(),
+    }
+}
+
+fn trap_code(trap: Trap) -> &'static str {
+    match trap {
+        Trap::StackOverflow => "stack-overflow",
+        Trap::UnreachableCodeReached => "unreachable",
+        Trap::MemoryOutOfBounds => "memory-out-of-bounds",
+        Trap::TableOutOfBounds | Trap::IndirectCallToNull | Trap::BadSignature => "bad-indirect-call",
+        Trap::IntegerOverflow | Trap::IntegerDivisionByZero | Trap::BadConversionToInteger => "arithmetic",
+        _ => "trap",
+    }
+}
+
+fn failure(class: FailureClass, code: &str, message: String) -> PluginFailure {
+    PluginFailure {
+        class,
+        code: code.to_owned(),
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::component::{Component, Linker};
+
+    use super::*;
+    use crate::wasm::Settings;
+
+    /// Runs the export `run` of a component given as text, with imports linked as an upload's are.
+    fn run(text: &str, limits: CallLimits) -> Executed<()> {
+        let engine = Engine::new(&Settings::default()).unwrap();
+        let component = Component::new(engine.runtime(), text).unwrap();
+        let linker: Linker<State> = crate::wasm::link(engine.runtime(), &component).unwrap();
+        let module = linker.instantiate_pre(&component).unwrap();
+        let setup = Setup {
+            limits,
+            config: "{}".into(),
+            received_at_ms: 0,
+            seed: 0,
+            handed_over_bytes_max: 1 << 20,
+        };
+        execute(&engine, &module, setup, |store, instance| {
+            let run = instance.get_typed_func::<(), ()>(&mut *store, "run").map_err(TypesDiffer)?;
+            run.call(store, ())
+        })
+    }
+
+    fn generous() -> CallLimits {
+        CallLimits {
+            cpu_budget: Duration::from_secs(1),
+            wall_cap: Duration::from_secs(60),
+            memory_bytes_max: 1 << 20,
+        }
+    }
+
+    fn lifted(core: &str) -> String {
+        format!(
+            r#"(component (core module $m {core}) (core instance $i (instantiate $m))
+                (func (export "run") (canon lift (core func $i "run"))))"#
+        )
+    }
+
+    #[test]
+    fn a_native_stack_that_runs_over_has_its_own_class() {
+        let failure = run(&lifted(r#"(func $f (export "run") call $f)"#), generous()).result.unwrap_err();
+        assert_eq!(
+            (failure.class, failure.code.as_str()),
+            (FailureClass::StackOverflow, "stack-overflow")
+        );
+    }
+
+    #[test]
+    fn a_memory_too_large_from_the_start_is_the_memory_class() {
+        let run = run(&lifted(r#"(memory 17) (func (export "run"))"#), generous());
+        assert_eq!(run.result.unwrap_err().class, FailureClass::Memory);
+        assert_eq!(run.memory_bytes_peak, 0);
+    }
+
+    #[test]
+    fn a_table_that_grows_past_its_bound_is_the_memory_class() {
+        let core = r#"(table 1 funcref) (func (export "run") (drop (table.grow (ref.null func) (i32.const 20000))))"#;
+        let failure = run(&lifted(core), generous()).result.unwrap_err();
+        assert_eq!((failure.class, failure.code.as_str()), (FailureClass::Memory, "table-limit"));
+    }
+
+    #[test]
+    fn a_loop_in_the_start_function_ends_with_its_budget() {
+        let core = r#"(func $spin (loop $l (br $l))) (start $spin) (func (export "run"))"#;
+        let limits = CallLimits {
+            cpu_budget: Duration::from_millis(5),
+            ..generous()
+        };
+        assert_eq!(run(&lifted(core), limits).result.unwrap_err().class, FailureClass::CpuBudget);
+    }
+
+    #[test]
+    fn arithmetic_that_has_no_answer_is_named() {
+        let core = r#"(func (export "run") (drop (i32.div_u (i32.const 1) (i32.const 0))))"#;
+        let failure = run(&lifted(core), generous()).result.unwrap_err();
+        assert_eq!((failure.class, failure.code.as_str()), (FailureClass::Trap, "arithmetic"));
+    }
+
+    #[test]
+    fn an_import_plugins_do_not_have_may_stand_there_but_not_be_called() {
+        let component = |call: &str| {
+            format!(
+                r#"(component
+                    (import "wasi:sockets/network@0.2.3" (instance $s
+                        (export "network" (type (sub resource)))
+                        (export "connect" (func))))
+                    (core func $connect (canon lower (func $s "connect")))
+                    (core module $m (import "s" "connect" (func $c)) (func (export "run") {call}))
+                    (core instance $i (instantiate $m (with "s" (instance (export "connect" (func $connect))))))
+                    (func (export "run") (canon lift (core func $i "run"))))"#
+            )
+        };
+        assert!(run(&component(""), generous()).result.is_ok());
+        let failure = run(&component("call $c"), generous()).result.unwrap_err();
+        assert_eq!((failure.class, failure.code.as_str()), (FailureClass::Trap, "absent-import"));
+        assert_eq!(failure.message, "called wasi:sockets/network#connect, which plugins do not have");
+    }
+
+    #[test]
+    fn handles_of_a_run_are_bounded() {
+        let component = r#"(component
+            (import "wasi:io/streams@0.2.6" (instance $io (export "output-stream" (type (sub resource)))))
+            (alias export $io "output-stream" (type $stream))
+            (import "wasi:cli/stdout@0.2.6" (instance $out
+                (export "output-stream" (type $s (eq $stream)))
+                (export "get-stdout" (func (result (own $s))))))
+            (core func $get (canon lower (func $out "get-stdout")))
+            (core module $m (import "s" "get" (func $get (result i32)))
+                (func (export "run") (loop $l (drop (call $get)) (br $l))))
+            (core instance $i (instantiate $m (with "s" (instance (export "get" (func $get))))))
+            (func (export "run") (canon lift (core func $i "run"))))"#;
+        let failure = run(component, generous()).result.unwrap_err();
+        assert_eq!((failure.class, failure.code.as_str()), (FailureClass::Trap, "handles"));
+    }
+
+    #[test]
+    fn an_export_of_another_type_is_a_breach_of_contract() {
+        let component = r#"(component
+            (core module $m (func (export "run") (param i32)))
+            (core instance $i (instantiate $m))
+            (func (export "run") (param "n" u32) (canon lift (core func $i "run"))))"#;
+        assert_eq!(run(component, generous()).result.unwrap_err().class, FailureClass::Contract);
+    }
+}

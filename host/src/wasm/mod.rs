@@ -1,0 +1,368 @@
+//! Runs plugins: WebAssembly components that decide where an event goes.
+//!
+//! This adapter is the only place that knows WebAssembly. It takes the bytes of a module and gives back a [`Module`], or
+//! a [`Refusal`] whose text its author can act on; it takes an event and the endpoints it may go to, and gives back a
+//! [`Run`]: a decision or a failure with a class, what it cost, and what it logged. It knows nothing of senders, stored
+//! versions or breakers, decides nothing about failures, and has no async code: its callers are threads of their own,
+//! because a guest must never sit on a thread that serves others, and because the processor time of a thread that does
+//! nothing else is exactly the processor time of the guest.
+//!
+//! What holds for every call (P2): a fresh instance, no file, no network, no real clock; an end within its processor
+//! time plus one tick; memory within its limit; and the same answer for the same event, configuration and seed. What
+//! is *not* checked here: whether a decision makes sense. Indexes, header names and sizes are judged by
+//! `hookyard_domain::decision::check`, in the routing stage.
+//!
+//! Read on in `engine.rs` for how instances are made, `call.rs` for one run, `limits.rs` for what stops it,
+//! `contract.rs` for the types, `wasi.rs` and `replay.rs` for the little world a guest sees, `inspect.rs` for uploads.
+
+mod call;
+mod contract;
+mod engine;
+mod inspect;
+mod installed;
+mod limits;
+mod log;
+mod replay;
+mod seats;
+mod wasi;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookyard_domain::decision::Decision;
+use hookyard_domain::failure::{FailureClass, PluginFailure};
+use hookyard_domain::ids::ContentHash;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, ComponentExportIndex, Instance, InstancePre, Linker};
+use wasmtime::{AsContextMut, Store};
+
+use self::call::{Executed, Setup, State, TypesDiffer};
+pub use self::contract::{Body, ConfigProblem, EndpointView, EventView, Manifest, VERSION as CONTRACT_VERSION};
+use self::contract::{CheckConfigResult, RouteParams, RouteResult};
+pub use self::engine::{Allocation, Engine, EngineError, Settings};
+pub use self::inspect::{Capability, Refusal};
+use self::inspect::{Inspected, InterfaceName};
+pub use self::installed::{Active, Installed};
+pub use self::limits::{CallLimits, MEMORY_BYTES_CEILING};
+pub use self::log::{Level, LogLine};
+
+/// What an answer may weigh beyond its payloads: records, headers, annotations, reasons. A million empty routes weigh
+/// ten times this and are refused while they are read.
+const ANSWER_OVERHEAD_BYTES_MAX: usize = 8 << 20;
+
+/// What a description or a list of configuration problems may weigh.
+const CHECK_ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// Processor time of `describe` and `check-config`. They are not on the path of an event, and an interpreter may start
+/// slowly once.
+const CHECK_CPU_BUDGET: Duration = Duration::from_millis(250);
+
+/// Wall time of the same.
+const CHECK_WALL_CAP: Duration = Duration::from_secs(5);
+
+/// The WASI generation whose types `wasi.rs` speaks.
+const WASI_VERSION: &str = "0.2.0";
+
+/// A compiled plugin, checked and ready to run. Clones are the same module; its machine code goes with the last one.
+#[derive(Clone)]
+pub struct Module {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    hash: ContentHash,
+    manifest: Manifest,
+    capabilities: Vec<Capability>,
+    instantiation: InstancePre<State>,
+    exports: Exports,
+}
+
+/// Where the functions of the contract stand in the component.
+struct Exports {
+    route: ComponentExportIndex,
+    describe: ComponentExportIndex,
+    check_config: ComponentExportIndex,
+}
+
+/// One event to route.
+#[derive(Debug, Clone)]
+pub struct Call<'a> {
+    pub event: EventView<'a>,
+    /// The candidates, in the order the decision's indexes will mean.
+    pub endpoints: &'a [EndpointView<'a>],
+    /// The configuration document as JSON text, `{}` when there is none.
+    pub config: Arc<str>,
+    /// Seeds every random number of the run. Store it with the event and the run can be repeated.
+    pub seed: u64,
+    pub limits: CallLimits,
+}
+
+/// How one run ended and what it took.
+#[derive(Debug)]
+pub struct Run {
+    /// The decision as the plugin gave it, not yet checked against the candidates.
+    pub result: Result<Decision, PluginFailure>,
+    pub cpu: Duration,
+    pub wall: Duration,
+    pub memory_bytes_peak: usize,
+    pub log: Vec<LogLine>,
+    /// Lines that did not fit the log.
+    pub log_dropped: u32,
+}
+
+/// Why a configuration was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigRefused {
+    #[error("the plugin found {} problems in its configuration", .0.len())]
+    Problems(Vec<ConfigProblem>),
+    #[error("the plugin failed while it checked its configuration: {0}")]
+    Failed(PluginFailure),
+}
+
+impl Engine {
+    /// Makes a plugin of a module's bytes: inspects, compiles, links, and lets it describe itself. Takes from
+    /// milliseconds to seconds of the calling thread.
+    ///
+    /// # Errors
+    /// A [`Refusal`] whose text tells the author of the module what to do. No input makes it panic.
+    pub fn compile(&self, wasm: &[u8]) -> Result<Module, Refusal> {
+        std::panic::catch_unwind(AssertUnwindSafe(|| self.compile_unguarded(wasm))).unwrap_or(Err(Refusal::CompilerFailed))
+    }
+
+    fn compile_unguarded(&self, wasm: &[u8]) -> Result<Module, Refusal> {
+        let runtime = self.runtime();
+        let features = runtime.get_wasm_features();
+        let inspected = inspect::inspect(wasm, self.settings().module_bytes_max, features)?;
+        // `from_binary` and not `new`: the latter would also take WebAssembly text.
+        let component = Component::from_binary(runtime, wasm).map_err(|error| Refusal::Compile {
+            message: format!("{error:#}"),
+        })?;
+        let instantiation = link(runtime, &component)?
+            .instantiate_pre(&component)
+            .map_err(|error| types_differ(&error))?;
+        let exports = find_exports(&component, &inspected)?;
+        let manifest = self.describe(&instantiation, &exports)?;
+        check_manifest(&manifest)?;
+        let inner = Inner {
+            engine: self.clone(),
+            hash: ContentHash::of(wasm),
+            manifest,
+            capabilities: inspected.capabilities,
+            instantiation,
+            exports,
+        };
+        Ok(Module { inner: Arc::new(inner) })
+    }
+
+    /// Runs `describe` in the sandbox, after comparing all three functions with the contract's types.
+    fn describe(&self, module: &InstancePre<State>, exports: &Exports) -> Result<Manifest, Refusal> {
+        let run = call::execute(self, module, self.check_setup("{}".into()), |store, instance| {
+            typed::<RouteParams<'_>, RouteResult>(store, instance, &exports.route)?;
+            typed::<(&str,), CheckConfigResult>(store, instance, &exports.check_config)?;
+            let describe = typed::<(), (Manifest,)>(store, instance, &exports.describe)?;
+            Ok(describe.call(store, ())?.0)
+        });
+        run.result.map_err(|failure| match failure.class {
+            FailureClass::Contract => Refusal::TypesDiffer {
+                message: failure.message,
+                host: CONTRACT_VERSION,
+            },
+            _ => Refusal::Trial(failure),
+        })
+    }
+
+    fn check_setup(&self, config: Arc<str>) -> Setup {
+        Setup {
+            limits: CallLimits {
+                cpu_budget: CHECK_CPU_BUDGET,
+                wall_cap: CHECK_WALL_CAP,
+                memory_bytes_max: self.settings().memory_bytes_max,
+            },
+            config,
+            received_at_ms: 0,
+            seed: 0,
+            handed_over_bytes_max: CHECK_ANSWER_BYTES_MAX,
+        }
+    }
+}
+
+impl Module {
+    /// The SHA-256 of the uploaded bytes, by which a version is known everywhere.
+    pub fn hash(&self) -> ContentHash {
+        self.inner.hash
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.inner.manifest
+    }
+
+    /// What the module can do, told by its imports; for the person who activates it.
+    pub fn capabilities(&self) -> &[Capability] {
+        &self.inner.capabilities
+    }
+
+    /// Asks the plugin whether it can work with a configuration. Its schema is checked elsewhere, and before this.
+    ///
+    /// # Errors
+    /// [`ConfigRefused::Problems`] is the plugin's own list, [`ConfigRefused::Failed`] a plugin that did not answer.
+    pub fn check_config(&self, json: &str) -> Result<(), ConfigRefused> {
+        let Inner {
+            engine,
+            instantiation,
+            exports,
+            ..
+        } = &*self.inner;
+        let run = call::execute(engine, instantiation, engine.check_setup(json.into()), |store, instance| {
+            let check = typed::<(&str,), CheckConfigResult>(store, instance, &exports.check_config)?;
+            Ok(check.call(store, (json,))?.0)
+        });
+        run.result.map_err(ConfigRefused::Failed)?.map_err(ConfigRefused::Problems)
+    }
+
+    /// Runs the plugin on one event, on the calling thread. It may first wait for a seat, which no limit counts.
+    pub fn route(&self, call: &Call<'_>) -> Run {
+        let Inner {
+            engine,
+            instantiation,
+            exports,
+            ..
+        } = &*self.inner;
+        let setup = Setup {
+            limits: call.limits,
+            config: Arc::clone(&call.config),
+            received_at_ms: call.event.received_at_ms,
+            seed: call.seed,
+            handed_over_bytes_max: engine.settings().output_bytes_max.saturating_add(ANSWER_OVERHEAD_BYTES_MAX),
+        };
+        let Executed {
+            result,
+            cpu,
+            wall,
+            memory_bytes_peak,
+            log,
+            log_dropped,
+        } = call::execute(engine, instantiation, setup, |store, instance| {
+            let route = typed::<RouteParams<'_>, RouteResult>(store, instance, &exports.route)?;
+            Ok(route.call(store, (call.event, call.endpoints))?.0)
+        });
+        let result = result.and_then(|answer| Ok(answer?.into()));
+        Run {
+            result,
+            cpu,
+            wall,
+            memory_bytes_peak,
+            log,
+            log_dropped,
+        }
+    }
+}
+
+impl std::fmt::Debug for Module {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Manifest { name, version, .. } = self.manifest();
+        write!(f, "Module({name} {version}, {})", self.hash().short())
+    }
+}
+
+/// Gives the component each interface it imports, under the very name it uses, so that every version of one line works.
+fn link(runtime: &wasmtime::Engine, component: &Component) -> Result<Linker<State>, Refusal> {
+    let mut linker = Linker::new(runtime);
+    for (import, item) in component.component_type().imports(runtime) {
+        let ComponentItem::ComponentInstance(instance) = item.ty else {
+            // Types may be imported by themselves and need no definition.
+            if matches!(item.ty, ComponentItem::Type(_)) {
+                continue;
+            }
+            return Err(Refusal::UnknownImport { import: import.to_owned() });
+        };
+        let name = InterfaceName::parse(import);
+        let mut target = linker.instance(import).map_err(|error| types_differ(&error))?;
+        let items = instance.exports(runtime).map(|(name, item)| (name, item.ty));
+        let linked = if name.namespace() != "wasi" {
+            check_offered(import, name, items)?;
+            contract::link(&mut target, name.interface).map(drop)
+        } else if name.is_of_line(WASI_VERSION) {
+            wasi::link(&mut target, name.interface, items)
+        } else {
+            wasi::link_nothing(&mut target, name.interface, items)
+        };
+        linked.map_err(|error| types_differ(&error))?;
+    }
+    Ok(linker)
+}
+
+/// Refuses a function that a later version of the host's own line has added.
+fn check_offered<'a>(import: &str, name: InterfaceName<'_>, items: impl Iterator<Item = (&'a str, ComponentItem)>) -> Result<(), Refusal> {
+    let offered = contract::OFFERED.iter().find(|(interface, _)| *interface == name.interface);
+    let functions = offered.map_or(&[][..], |(_, functions)| functions);
+    for (function, item) in items {
+        if matches!(item, ComponentItem::ComponentFunc(_)) && !functions.contains(&function) {
+            return Err(Refusal::NewerContract {
+                import: format!("{import}#{function}"),
+                host: CONTRACT_VERSION,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn find_exports(component: &Component, inspected: &Inspected) -> Result<Exports, Refusal> {
+    let find = |interface: &str, function: &str| {
+        component
+            .get_export_index(None, interface)
+            .and_then(|instance| component.get_export_index(Some(&instance), function))
+            .ok_or_else(|| Refusal::TypesDiffer {
+                message: format!("{interface} has no function {function}"),
+                host: CONTRACT_VERSION,
+            })
+    };
+    Ok(Exports {
+        route: find(&inspected.router, "route")?,
+        describe: find(&inspected.lifecycle, "describe")?,
+        check_config: find(&inspected.lifecycle, "check-config")?,
+    })
+}
+
+fn types_differ(error: &wasmtime::Error) -> Refusal {
+    Refusal::TypesDiffer {
+        message: format!("{error:#}"),
+        host: CONTRACT_VERSION,
+    }
+}
+
+fn typed<P, R>(
+    store: &mut Store<State>,
+    instance: &Instance,
+    export: &ComponentExportIndex,
+) -> wasmtime::Result<wasmtime::component::TypedFunc<P, R>>
+where
+    P: wasmtime::component::ComponentNamedList + wasmtime::component::Lower,
+    R: wasmtime::component::ComponentNamedList + wasmtime::component::Lift,
+{
+    Ok(instance.get_typed_func(store.as_context_mut(), export).map_err(TypesDiffer)?)
+}
+
+/// Bounds what is stored and shown of a description.
+fn check_manifest(manifest: &Manifest) -> Result<(), Refusal> {
+    let bounds = [
+        ("name", manifest.name.len(), 1..=64),
+        ("version", manifest.version.len(), 1..=64),
+        ("summary", manifest.summary.len(), 0..=1_024),
+        ("config-schema", manifest.config_schema.as_ref().map_or(0, String::len), 0..=65_536),
+        (
+            "event-types, together,",
+            manifest.event_types.iter().map(String::len).sum(),
+            0..=16_384,
+        ),
+        ("needs, together,", manifest.needs.iter().map(String::len).sum(), 0..=1_024),
+    ];
+    for (field, bytes, allowed) in bounds {
+        if !allowed.contains(&bytes) {
+            let message = format!("{field} has {bytes} bytes; {} to {} are allowed", allowed.start(), allowed.end());
+            return Err(Refusal::Manifest { message });
+        }
+    }
+    Ok(())
+}
