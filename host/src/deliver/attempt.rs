@@ -1,0 +1,98 @@
+//! One attempt: build the request, sign it, post it, read the verdict off the answer.
+//!
+//! Every delivery carries the signature of its profile and the Standard Webhooks headers, so that any receiver can
+//! verify it. `webhook-id` is the event's id: the same for every attempt, endpoint and replay of the event, which is
+//! what a receiver deduplicates by. The timestamp is the attempt's own, so a receiver may refuse an old one.
+
+use bytes::Bytes;
+use hookyard_domain::{
+    Timestamp,
+    attempt::{ErrorClass, Outcome, Profile},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::{
+    egress::{Egress, Failure},
+    store::{Attempt, HeldDelivery, snapshot::Endpoint},
+};
+
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+const HOOKSENTRY_SIGNATURE: HeaderName = HeaderName::from_static("x-hooksentry-signature");
+
+/// An attempt that was made, successfully or not.
+pub(super) struct Made {
+    pub(super) outcome: Outcome,
+    detail: Option<String>,
+    answer: Bytes,
+}
+
+impl Made {
+    fn failed(failure: Failure) -> Self {
+        Self {
+            outcome: Outcome::Error(failure.class),
+            detail: Some(failure.detail),
+            answer: Bytes::new(),
+        }
+    }
+
+    /// A fault of our own, before anything was sent.
+    pub(super) fn internal(problem: &str) -> Self {
+        Self::failed(Failure::new(ErrorClass::Internal, problem))
+    }
+
+    pub(super) fn into_record(self, started_at: Timestamp, duration_us: i64) -> Attempt {
+        let (status, error) = match self.outcome {
+            Outcome::Status(status) => (Some(status), None),
+            Outcome::Error(class) => (None, Some(class.as_str())),
+        };
+        Attempt {
+            started_at,
+            duration_us,
+            status,
+            error,
+            error_detail: self.detail,
+            response: self.answer,
+        }
+    }
+}
+
+/// Makes one attempt.
+pub(super) async fn make(egress: &Egress, endpoint: &Endpoint, delivery: &HeldDelivery, body: Bytes, now: Timestamp) -> Made {
+    let headers = match headers(endpoint, delivery, &body, now) {
+        Ok(headers) => headers,
+        Err(problem) => return Made::internal(&problem),
+    };
+    match egress.post(&endpoint.url, headers, body).await {
+        Ok(answer) => Made {
+            outcome: Outcome::Status(answer.status),
+            detail: None,
+            answer: answer.head,
+        },
+        Err(failure) => Made::failed(failure),
+    }
+}
+
+/// The plugin's headers first, then ours: what signs and describes the body is never a plugin's to say.
+fn headers(endpoint: &Endpoint, delivery: &HeldDelivery, body: &Bytes, now: Timestamp) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::with_capacity(delivery.headers.len() + 8);
+    for (name, value) in &delivery.headers {
+        let name = HeaderName::try_from(name).map_err(|error| format!("header {name}: {error}"))?;
+        let value = HeaderValue::try_from(value).map_err(|error| format!("header {name}: {error}"))?;
+        headers.append(name, value);
+    }
+    let text = |value: String| HeaderValue::try_from(value).map_err(|error| error.to_string());
+    headers.insert(header::CONTENT_TYPE, text(delivery.content_type.clone())?);
+    let id = delivery.event.to_string();
+    let tenant = &endpoint.tenant;
+    headers.insert(WEBHOOK_SIGNATURE, text(tenant.standard_key.sign(&id, now.as_secs(), body))?);
+    headers.insert(WEBHOOK_ID, text(id)?);
+    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_secs()));
+    match endpoint.profile {
+        Profile::HookSentry => {
+            headers.insert(HOOKSENTRY_SIGNATURE, text(tenant.hooksentry_key.sign(body))?);
+        }
+    }
+    Ok(headers)
+}
