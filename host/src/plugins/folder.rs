@@ -1,0 +1,118 @@
+//! The watched folder: `<folder>/<tenant>/<plugin>.wasm`.
+//!
+//! The folder is watched, not the files: replacing a file by a rename gives it a new inode. Names that begin with a
+//! dot are left alone, for editors and copy tools write there first.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use hookyard_domain::Timestamp;
+use notify::{RecursiveMode, Watcher};
+
+/// Files one look takes up; far above what a folder of plugins holds.
+const FILES_MAX: usize = 10_000;
+
+/// A module file and what its place says it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub path: PathBuf,
+    pub modified_at: Timestamp,
+    pub tenant: String,
+    pub plugin: String,
+}
+
+/// Lists the module files, in a stable order. A folder that does not exist is empty.
+pub fn scan(folder: &Path) -> io::Result<Vec<Found>> {
+    let mut found = Vec::new();
+    for (tenant, folder) in visible(folder)? {
+        if !folder.is_dir() {
+            continue;
+        }
+        for (file, path) in visible(&folder)? {
+            if let Some(plugin) = file.strip_suffix(".wasm")
+                && let Ok(metadata) = path.metadata()
+                && metadata.is_file()
+                && found.len() < FILES_MAX
+            {
+                found.push(Found {
+                    plugin: plugin.to_owned(),
+                    modified_at: modified_at(&metadata),
+                    tenant: tenant.clone(),
+                    path,
+                });
+            }
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+/// A file system that keeps no times counts every file as new.
+fn modified_at(metadata: &std::fs::Metadata) -> Timestamp {
+    let since_epoch = metadata
+        .modified()
+        .ok()
+        .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    since_epoch.map_or(Timestamp::from_micros(i64::MAX), |since| Timestamp::EPOCH.plus(since))
+}
+
+fn visible(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    Ok(entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+        .filter(|(name, _)| !name.starts_with('.'))
+        .collect())
+}
+
+/// Calls `changed` whenever something in the folder is written, renamed or made, for as long as the watcher lives.
+pub fn watch(folder: &Path, changed: impl Fn() + Send + 'static) -> notify::Result<notify::RecommendedWatcher> {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
+        Ok(event) if event.kind.is_access() && !is_close_after_write(event.kind) => {}
+        // An error may be an overflow of the queue: something happened.
+        Ok(_) | Err(_) => changed(),
+    })?;
+    watcher.watch(folder, RecursiveMode::Recursive)?;
+    Ok(watcher)
+}
+
+fn is_close_after_write(kind: notify::EventKind) -> bool {
+    use notify::event::{AccessKind, AccessMode, EventKind};
+    matches!(kind, EventKind::Access(AccessKind::Close(AccessMode::Write)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_visible_wasm_files_of_tenant_folders_are_found() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for tenant in ["acme", ".hidden"] {
+            std::fs::create_dir(folder.path().join(tenant)).expect("a folder");
+        }
+        for file in [
+            "acme/route.wasm",
+            "acme/.route.wasm.tmp",
+            "acme/notes.txt",
+            ".hidden/x.wasm",
+            "stray.wasm",
+        ] {
+            std::fs::write(folder.path().join(file), b"x").expect("a file");
+        }
+        let found = scan(folder.path()).expect("the folder is readable");
+        let names: Vec<_> = found.iter().map(|found| (found.tenant.as_str(), found.plugin.as_str())).collect();
+        assert_eq!(names, [("acme", "route")]);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_empty() {
+        assert!(scan(Path::new("no/such/folder")).is_ok_and(|found| found.is_empty()));
+    }
+}
