@@ -1,0 +1,201 @@
+//! Accept: from a checked request to one durable commit.
+//!
+//! What needs no plugin is decided here and committed together with the event: an endpoint's own token leads to that
+//! endpoint and nowhere else, and a sender without a plugin passes everything to its endpoints. What needs a plugin is
+//! committed first and routed after, so a plugin can never cost an event.
+//!
+//! Nothing here reads the database: the snapshot has all that is asked, and the idempotency key is judged by the
+//! unique index inside the commit (A2). An answer of [`Accepted`] means the event is on disk (A1).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hookyard_domain::{EventId, EventState, TenantId, Timestamp};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::{
+    clock::Clock,
+    explanation::{Chosen, Explanation, candidates, no_endpoint},
+    fanout::{Deliveries, FanOut, Routing, Target},
+    store::{
+        Accepted, Decided, Error, Event, HeldEvent, Leased, NewDelivery, Origin, Pairs, Progress, Store,
+        snapshot::{Configuration, Endpoint, Sender},
+    },
+};
+
+/// The token an event came in by, resolved.
+pub enum Source {
+    Endpoint(Arc<Endpoint>),
+    Sender(Arc<Sender>),
+}
+
+/// A payload whose sender and shape have been checked.
+pub struct Incoming {
+    pub source: Source,
+    pub idempotency_key: Option<String>,
+    pub event_type: String,
+    pub content_type: String,
+    pub headers: Pairs,
+    pub payload: Bytes,
+    /// Memory the payload holds until it is on disk.
+    pub memory: OwnedSemaphorePermit,
+}
+
+/// What the caller is told.
+#[derive(Debug)]
+pub enum Answer {
+    New { event: EventId, accepted_at: Timestamp },
+    Existing(Progress),
+}
+
+/// The accepting stage. Cheap to clone.
+#[derive(Clone)]
+pub struct Accept {
+    store: Store,
+    pub configuration: Arc<Configuration>,
+    clock: Clock,
+    deliveries: Arc<dyn Deliveries>,
+    routing: Arc<dyn Routing>,
+}
+
+impl Accept {
+    pub fn new(
+        store: Store,
+        configuration: Arc<Configuration>,
+        clock: Clock,
+        deliveries: Arc<dyn Deliveries>,
+        routing: Arc<dyn Routing>,
+    ) -> Self {
+        Self {
+            store,
+            configuration,
+            clock,
+            deliveries,
+            routing,
+        }
+    }
+
+    /// The event a tenant's idempotency key already names. Only for requests that would be refused otherwise: the
+    /// others learn it from the commit.
+    pub async fn existing(&self, tenant: TenantId, key: &str) -> Result<Option<Progress>, Error> {
+        self.store.progress(tenant, key).await
+    }
+
+    /// Commits the event and hands it on. The commit and the handing on happen even if the caller goes away meanwhile.
+    pub async fn accept(&self, incoming: Incoming) -> Result<Answer, Error> {
+        let now = self.clock.now();
+        let (tenant, environment, origin) = match &incoming.source {
+            Source::Endpoint(endpoint) => (endpoint.tenant.id, endpoint.environment, Origin::Endpoint(endpoint.id)),
+            Source::Sender(sender) => (sender.tenant.id, sender.environment, Origin::Sender(sender.id)),
+        };
+        let event = Arc::new(Event {
+            id: EventId::new_v7(now, rand::random()),
+            tenant,
+            environment,
+            origin,
+            idempotency_key: incoming.idempotency_key,
+            event_type: incoming.event_type,
+            content_type: incoming.content_type,
+            headers: incoming.headers,
+            payload: incoming.payload,
+            accepted_at: now,
+        });
+        let accepted = match &incoming.source {
+            Source::Endpoint(endpoint) => {
+                self.commit_decided(&event, std::slice::from_ref(endpoint), None, incoming.memory)
+                    .await?
+            }
+            Source::Sender(sender) if sender.plugin.is_none() => {
+                let (explanation, chosen) = pass(sender, &event.event_type);
+                self.commit_decided(&event, &chosen, Some(explanation), incoming.memory).await?
+            }
+            Source::Sender(sender) => self.commit_undecided(&event, sender, incoming.memory).await?,
+        };
+        Ok(match accepted {
+            Accepted::New => Answer::New {
+                event: event.id,
+                accepted_at: now,
+            },
+            Accepted::Existing(progress) => Answer::Existing(progress),
+        })
+    }
+
+    async fn commit_decided(
+        &self,
+        event: &Arc<Event>,
+        endpoints: &[Arc<Endpoint>],
+        explanation: Option<Explanation>,
+        memory: OwnedSemaphorePermit,
+    ) -> Result<Accepted, Error> {
+        let targets = endpoints.iter().map(|endpoint| Target {
+            endpoint,
+            content: None,
+            content_type: &event.content_type,
+            body: &event.payload,
+            headers: Pairs::new(),
+            due_at: event.accepted_at,
+        });
+        let (fan_out, rows): (FanOut, Vec<NewDelivery>) = FanOut::plan(&*self.deliveries, event, targets, event.accepted_at);
+        let decided = Decided {
+            state: if rows.is_empty() { EventState::Dropped } else { EventState::Routed },
+            explanation: explanation.map(|explanation| explanation.to_text()),
+            decided_at: event.accepted_at,
+            contents: Vec::new(),
+            deliveries: rows,
+        };
+        let (answer, answered) = oneshot::channel();
+        let deliveries = Arc::clone(&self.deliveries);
+        let done = Box::new(move |outcome: Result<Accepted, Error>| {
+            match &outcome {
+                Ok(Accepted::New) => fan_out.committed(&*deliveries),
+                Ok(Accepted::Existing(_)) | Err(_) => fan_out.abandoned(&*deliveries),
+            }
+            drop(memory);
+            drop(answer.send(outcome));
+        });
+        self.store.accept(Arc::clone(event), Some(decided), Leased::ToNobody, done);
+        answered.await.unwrap_or(Err(Error::Closed))
+    }
+
+    async fn commit_undecided(&self, event: &Arc<Event>, sender: &Sender, memory: OwnedSemaphorePermit) -> Result<Accepted, Error> {
+        let place = self.routing.reserve(sender.id, event.id, event.payload.len());
+        let leased = if place { Leased::ToUs } else { Leased::ToNobody };
+        let (answer, answered) = oneshot::channel();
+        let routing = Arc::clone(&self.routing);
+        let handed = Arc::clone(event);
+        let done = Box::new(move |outcome: Result<Accepted, Error>| {
+            match (&outcome, place) {
+                (Ok(Accepted::New), true) => routing.hand_over(HeldEvent {
+                    event: handed,
+                    failures: 0,
+                }),
+                (Ok(Accepted::New), false) => routing.look(),
+                (_, true) => routing.forget(handed.id),
+                (_, false) => {}
+            }
+            drop(memory);
+            drop(answer.send(outcome));
+        });
+        self.store.accept(Arc::clone(event), None, leased, done);
+        answered.await.unwrap_or(Err(Error::Closed))
+    }
+}
+
+/// A sender without a plugin delivers the payload as received to every endpoint that may have it.
+fn pass(sender: &Sender, event_type: &str) -> (Explanation, Vec<Arc<Endpoint>>) {
+    let (endpoints, skipped) = candidates(&sender.endpoints, event_type);
+    let chosen = endpoints.iter().map(|endpoint| Chosen {
+        endpoint: endpoint.name.clone(),
+        payload: "original".to_owned(),
+        delay_ms: 0,
+    });
+    let explanation = Explanation {
+        by: "sender".to_owned(),
+        outcome: if endpoints.is_empty() { "drop" } else { "pass" }.to_owned(),
+        drop: endpoints.is_empty().then(|| no_endpoint(&sender.endpoints)),
+        chosen: chosen.collect(),
+        skipped,
+        ..Explanation::default()
+    };
+    (explanation, endpoints)
+}

@@ -1,0 +1,56 @@
+//! HTTP in: one listener for every dialect, with bounds on everything a caller can hold.
+//!
+//! A dialect owns its paths, wire structs and error bodies, and translates to the stages and back. What is common to
+//! all of them, connections and health, is here.
+
+mod body;
+mod health;
+mod hooksentry;
+mod server;
+
+use axum::{
+    Router,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use self::body::Bodies;
+pub use self::server::Server;
+use crate::{accept::Accept, store::Store};
+
+/// Everything that is served.
+pub fn router(accept: Accept, store: Store, body_bytes_max: usize) -> Router {
+    Router::new()
+        .merge(health::router(store))
+        .merge(hooksentry::router(accept, Bodies::new(body_bytes_max)))
+}
+
+/// An answer of the server itself: a problem document (RFC 9457).
+fn problem(status: StatusCode, title: &'static str, detail: &str) -> Response {
+    #[derive(Serialize)]
+    struct Problem<'a> {
+        title: &'static str,
+        status: u16,
+        detail: &'a str,
+    }
+    let body = serde_json::to_vec(&Problem {
+        title,
+        status: status.as_u16(),
+        detail,
+    })
+    .expect("strings always serialise");
+    (
+        status,
+        [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))],
+        body,
+    )
+        .into_response()
+}
+
+/// The store cannot take it now: nothing was kept, and the same request may be sent again.
+fn unavailable(detail: &str) -> Response {
+    let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, "temporarily unavailable", detail);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
