@@ -1,1 +1,23 @@
-//! Hookyard.
+//! Hookyard: a webhook and event router that its users extend in WebAssembly.
+//!
+//! An event's path is the reading order: [`http`] takes a request, [`accept`] commits it, [`route`] lets the sender's
+//! plugin decide, [`deliver`] posts and settles. Beneath them stand the adapters, one technology each: [`store`],
+//! [`wasm`], [`egress`]. [`app`] alone knows them all. `ARCHITECTURE.md` beside this crate has the map and the promises.
+
+pub mod accept;
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod deliver;
+pub mod egress;
+pub mod explanation;
+pub mod fanout;
+pub mod http;
+pub mod manage;
+pub mod plugins;
+pub mod route;
+pub mod run;
+pub mod store;
+pub mod telemetry;
+pub mod wasm;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `hookyard` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hookyard::cli::run()
+}

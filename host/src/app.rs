@@ -1,0 +1,234 @@
+//! The server, put together: the one place that knows every stage and adapter.
+//!
+//! Starting: store, leases, configuration, plugins, then the stages from last to first, then the listener, so that
+//! whatever a stage hands on finds a taker. Stopping goes the other way.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use hookyard_domain::Timestamp;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    accept::Accept,
+    clock::Clock,
+    config::Config,
+    deliver::Deliver,
+    egress::Egress,
+    fanout::{Deliveries, Routing},
+    http::{self, Server},
+    plugins::Plugins,
+    route::{self, Route},
+    store::{LaneTasks, Liveness, Store, snapshot::Configuration},
+    wasm::{Engine, Installed},
+};
+
+/// How often the configuration's revision is looked at, beneath the notices: a missed one is noticed within a second.
+const REVISION_EVERY: Duration = Duration::from_secs(1);
+/// Heartbeats per lease, so that two may go missing.
+const BEATS_PER_LEASE: u32 = 3;
+
+/// How long the last outcomes may take to reach the disk.
+const FLUSH_MAX: Duration = Duration::from_secs(10);
+
+/// A running server.
+pub struct App {
+    server: Server,
+    store: Store,
+    lanes: LaneTasks,
+    accept: Accept,
+    route: Route,
+    deliver: Deliver,
+    closing: CancellationToken,
+    tasks: TaskTracker,
+    clock: Clock,
+    lease: Duration,
+    grace: Duration,
+    /// The engine's ticker and machine code go with it, after everything that runs plugins.
+    _engine: Engine,
+}
+
+impl App {
+    /// Starts everything. When it returns, events are accepted.
+    ///
+    /// # Errors
+    /// The database, the engine or the listener cannot be started; the chain says which and why.
+    pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let now = clock.now();
+        let store = Store::open(&config.database, Store::new_node_id(now), config.seal.clone(), now)
+            .await
+            .context("cannot open the store")?;
+        store.register_node(now, config.lease).await.context("cannot register this node")?;
+        let (store, lanes) = store.start_lanes(&config.database)?;
+
+        let configuration = Arc::new(Configuration::default());
+        configuration.refresh(&store).await.context("cannot read the configuration")?;
+        let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let mut wasm = config.wasm.clone();
+        wasm.concurrent_calls_max = u32::try_from(threads).unwrap_or(u32::MAX).min(1_000);
+        let engine = Engine::new(&wasm).context("cannot start the plugin engine")?;
+        let installed = Arc::new(Installed::default());
+        let plugins = Plugins::new(
+            store.without_lanes(),
+            engine.clone(),
+            Arc::clone(&installed),
+            Arc::clone(&configuration),
+            clock.clone(),
+            config.plugins.clone(),
+        );
+        // Before the first event, so that none is held for want of a version that lies ready.
+        plugins.reconcile().await.context("cannot read the plugins")?;
+
+        let egress = Egress::new(config.addresses.clone(), config.attempt_deadline)?;
+        let deliver = Deliver::start(store.clone(), egress, Arc::clone(&configuration), clock.clone());
+        let deliveries: Arc<dyn Deliveries> = Arc::new(deliver.clone());
+        let route = Route::start(route::Parts {
+            store: store.clone(),
+            configuration: Arc::clone(&configuration),
+            installed,
+            deliveries: Arc::clone(&deliveries),
+            clock: clock.clone(),
+            limits: wasm.call_limits(),
+            seed_key: config.seed_key,
+            threads,
+        })
+        .context("cannot start the plugin threads")?;
+        let routing: Arc<dyn Routing> = Arc::new(route.clone());
+        let accept = Accept::new(store.clone(), Arc::clone(&configuration), clock.clone(), deliveries, routing);
+
+        let closing = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        tasks.spawn(plugins.clone().watch(closing.clone()));
+        tasks.spawn(follow_configuration(
+            store.without_lanes(),
+            configuration,
+            plugins,
+            clock.clone(),
+            closing.clone(),
+        ));
+        tasks.spawn(keep_alive(
+            store.without_lanes(),
+            clock.clone(),
+            config.lease,
+            route.clone(),
+            deliver.clone(),
+            closing.clone(),
+        ));
+
+        let router = http::router(accept.clone(), store.without_lanes(), config.body_bytes_max);
+        let server = Server::start(config.listen, router)
+            .await
+            .with_context(|| format!("cannot listen on {}", config.listen))?;
+        tracing::info!(address = %server.address(), database = store.kind(), allocation = engine.allocation().as_str(), "hookyard is ready");
+        Ok(Self {
+            server,
+            store,
+            lanes,
+            accept,
+            route,
+            deliver,
+            closing,
+            tasks,
+            clock,
+            lease: config.lease,
+            grace: config.grace,
+            _engine: engine,
+        })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Stops in the order of an event's path: no new events, running plugins end, attempts in flight get their grace,
+    /// outcomes are flushed, and what is still held goes back to the table at once instead of when the lease lapses.
+    pub async fn stop(self) {
+        self.server.stop().await;
+        self.closing.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        let store = self.store.without_lanes();
+        // The grace may be longer than the lease: until the last outcome is on disk this node must not be taken for dead.
+        let last_beats = tokio::spawn(beat(store.clone(), self.clock, self.lease));
+        self.route.stop().await;
+        self.deliver.stop(self.grace).await;
+        drop((self.accept, self.route, self.deliver, self.store));
+        self.lanes.finished(FLUSH_MAX).await;
+        last_beats.abort();
+        last_beats.await.ok();
+        if let Err(error) = store.release_node(store.node()).await {
+            tracing::warn!(%error, "cannot release this node's work; it is taken over when the lease lapses");
+        }
+        tracing::info!("hookyard has stopped");
+    }
+}
+
+/// Swaps in a new snapshot whenever the configuration changed here, on another node, or by `hookyard apply`.
+///
+/// The change itself has released the events its senders held. Those that this node held since, by the configuration it
+/// then had, it releases once it has the new one.
+async fn follow_configuration(store: Store, configuration: Arc<Configuration>, plugins: Plugins, clock: Clock, closing: CancellationToken) {
+    let mut announcements = store.announcements();
+    while !closing.is_cancelled() {
+        let before = Arc::clone(&configuration.current());
+        match configuration.refresh(&store).await {
+            Ok(true) => {
+                let current = Arc::clone(&configuration.current());
+                tracing::info!(revision = current.revision, "configuration loaded");
+                for sender in current.rerouted_since(&before) {
+                    if let Err(error) = store.release_held_of_sender(sender, clock.now()).await {
+                        tracing::warn!(%sender, %error, "cannot release what was held for a sender; `hookyard replay` does");
+                    }
+                }
+                plugins.look();
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "cannot read the configuration; the last one stays in force"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(REVISION_EVERY) => {}
+            () = announcements.next() => {}
+            () = closing.cancelled() => {}
+        }
+    }
+}
+
+/// Beats for this node's leases. A node that was taken for dead starts over: what it held is another's now.
+async fn keep_alive(store: Store, clock: Clock, lease: Duration, route: Route, deliver: Deliver, closing: CancellationToken) {
+    let every = lease / BEATS_PER_LEASE;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            () = closing.cancelled() => return,
+        }
+        match store.keep_alive(clock.now(), lease).await {
+            Ok(Liveness::Alive) => {}
+            Ok(Liveness::DeclaredDead) => {
+                tracing::error!("this node was silent for too long and its work was given to others; it starts over");
+                route.abandon();
+                deliver.abandon();
+                if let Err(error) = store.register_node(clock.now(), lease).await {
+                    tracing::warn!(%error, "cannot register again");
+                }
+                // What was committed between the declaration and now is leased to us and in nobody's memory.
+                store.doubts().raise();
+            }
+            Err(error) => tracing::warn!(%error, "cannot keep this node's leases"),
+        }
+    }
+}
+
+/// Keeps the leases of a node that is stopping.
+async fn beat(store: Store, clock: Clock, lease: Duration) {
+    loop {
+        if let Err(error) = store.keep_alive(clock.now(), lease).await {
+            tracing::warn!(%error, "cannot keep this node's leases while stopping");
+        }
+        tokio::time::sleep(lease / BEATS_PER_LEASE).await;
+    }
+}
+
+/// The time, for callers that have no clock of their own.
+pub fn now() -> Timestamp {
+    Clock::default().now()
+}

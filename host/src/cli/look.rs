@@ -1,0 +1,357 @@
+//! `hookyard events` and `hookyard deliveries`: what happened, and why.
+
+use clap::Args;
+use hookyard_domain::{DeliveryId, DeliveryState, EventId, EventState};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Common, Failure, Format, table};
+use crate::{
+    explanation::Explanation,
+    store::{AttemptView, DeliveryView, EventView, Page, Store},
+};
+
+#[derive(Debug, Args)]
+struct List {
+    /// Only this tenant, by name
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
+    /// Only this state
+    #[arg(long, value_name = "STATE")]
+    state: Option<String>,
+    /// Only what is older than this id: the last one of the page before
+    #[arg(long, value_name = "ID")]
+    before: Option<Uuid>,
+    /// How many, newest first (1 to 1000)
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    limit: u32,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+impl List {
+    fn page(&self, states: &[&str]) -> Result<Page, Failure> {
+        if let Some(state) = &self.state
+            && !states.contains(&state.as_str())
+        {
+            return Err(Failure::Usage(format!(
+                "there is no state {state}; there are {}",
+                states.join(", ")
+            )));
+        }
+        Ok(Page {
+            tenant: self.tenant.clone().unwrap_or_default(),
+            state: self.state.clone().unwrap_or_default(),
+            before: self.before,
+            limit: self.limit,
+        })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Events {
+    /// Shows this event with its decision and deliveries
+    id: Option<EventId>,
+    /// Writes the event's payload to standard output, byte for byte
+    #[arg(long, requires = "id")]
+    payload: bool,
+    #[command(flatten)]
+    list: List,
+}
+
+impl Events {
+    pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
+        let store = common.store().await?;
+        match self.id {
+            Some(id) if self.payload => {
+                use std::io::Write as _;
+                let payload = store.payload(id).await?.ok_or_else(|| not_found("event", id))?;
+                std::io::stdout().write_all(&payload)?;
+                Ok(())
+            }
+            Some(id) => one_event(&store, id, self.list.format).await,
+            None => {
+                let states: Vec<&str> = EventState::ALL.iter().map(|state| state.as_str()).collect();
+                let events = store.list_events(&self.list.page(&states)?).await?;
+                match self.list.format {
+                    Format::Json => print_json(&Value::Array(events.iter().map(event_json).collect()))?,
+                    Format::Table => {
+                        let rows: Vec<_> = events.iter().map(event_cells).collect();
+                        table::print(&["ID", "ACCEPTED", "TENANT", "FROM", "TYPE", "STATE", "BYTES", "DECISION"], &rows);
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Deliveries {
+    /// Shows the attempts of this delivery, or the deliveries of this event
+    id: Option<Uuid>,
+    #[command(flatten)]
+    list: List,
+}
+
+impl Deliveries {
+    pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
+        let store = common.store().await?;
+        let deliveries = match self.id {
+            None => {
+                let states: Vec<&str> = DeliveryState::ALL.iter().map(|state| state.as_str()).collect();
+                store.list_deliveries(&self.list.page(&states)?).await?
+            }
+            Some(id) => {
+                let of_event = store.deliveries_of_event(EventId::from_uuid(id)).await?;
+                if of_event.is_empty() {
+                    return one_delivery(&store, DeliveryId::from_uuid(id), self.list.format).await;
+                }
+                of_event
+            }
+        };
+        match self.list.format {
+            Format::Json => print_json(&Value::Array(deliveries.iter().map(delivery_json).collect()))?,
+            Format::Table => print_deliveries(&deliveries),
+        }
+        Ok(())
+    }
+}
+
+async fn one_event(store: &Store, id: EventId, format: Format) -> Result<(), Failure> {
+    let event = store.event(id).await?.ok_or_else(|| not_found("event", id))?;
+    let deliveries = store.deliveries_of_event(id).await?;
+    match format {
+        Format::Json => {
+            let mut document = event_json(&event);
+            let mut listed = Vec::new();
+            for delivery in &deliveries {
+                let mut listed_delivery = delivery_json(delivery);
+                let attempts = store.attempts(delivery.id).await?;
+                listed_delivery["attempts_made"] = Value::Array(attempts.iter().map(attempt_json).collect());
+                listed.push(listed_delivery);
+            }
+            document["deliveries"] = Value::Array(listed);
+            print_json(&document)?;
+        }
+        Format::Table => {
+            println!("event      {}", event.id);
+            println!("tenant     {}", event.tenant);
+            println!("from       {}", from(&event));
+            println!("type       {}", if event.event_type.is_empty() { "-" } else { &event.event_type });
+            println!("accepted   {}", event.accepted_at);
+            println!("payload    {} bytes, {}", event.payload_bytes, event.content_type);
+            if let Some(key) = &event.idempotency_key {
+                println!("key        {key}");
+            }
+            println!("state      {}", event.state.as_str());
+            if let Some(explanation) = explanation(&event) {
+                print_explanation(&explanation);
+            }
+            println!();
+            print_deliveries(&deliveries);
+        }
+    }
+    Ok(())
+}
+
+async fn one_delivery(store: &Store, id: DeliveryId, format: Format) -> Result<(), Failure> {
+    let attempts = store.attempts(id).await?;
+    let delivery = store.delivery(id).await?.ok_or_else(|| not_found("event or delivery", id))?;
+    match format {
+        Format::Json => {
+            let mut document = delivery_json(&delivery);
+            document["attempts_made"] = Value::Array(attempts.iter().map(attempt_json).collect());
+            print_json(&document)?;
+        }
+        Format::Table => {
+            print_deliveries(std::slice::from_ref(&delivery));
+            println!();
+            let rows: Vec<_> = attempts
+                .iter()
+                .map(|attempt| {
+                    vec![
+                        attempt.number.to_string(),
+                        attempt.started_at.to_string(),
+                        format!("{:.1} ms", attempt.duration_us as f64 / 1_000.0),
+                        attempt
+                            .status
+                            .map_or_else(|| attempt.error.clone().unwrap_or_default(), |status| status.to_string()),
+                        attempt.error_detail.clone().unwrap_or_else(|| answer_text(attempt)),
+                    ]
+                })
+                .collect();
+            table::print(&["ATTEMPT", "STARTED", "TOOK", "OUTCOME", "DETAIL"], &rows);
+        }
+    }
+    Ok(())
+}
+
+fn not_found(what: &str, id: impl std::fmt::Display) -> Failure {
+    Failure::NotFound(format!("there is no {what} {id}"))
+}
+
+fn print_json(value: &Value) -> Result<(), Failure> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+fn from(event: &EventView) -> String {
+    match (&event.sender, &event.endpoint) {
+        (Some(sender), _) => format!("sender {sender}"),
+        (None, Some(endpoint)) => format!("endpoint {endpoint}"),
+        (None, None) => "-".to_owned(),
+    }
+}
+
+fn explanation(event: &EventView) -> Option<Explanation> {
+    event.explanation.as_deref().and_then(|text| serde_json::from_str(text).ok())
+}
+
+/// One line on what was decided.
+fn decision(event: &EventView) -> String {
+    let Some(explanation) = explanation(event) else {
+        return event
+            .endpoint
+            .as_ref()
+            .map_or_else(String::new, |endpoint| format!("direct to {endpoint}"));
+    };
+    if let Some(failure) = &explanation.failure {
+        return format!("{}: {} ({})", failure.policy, failure.message, failure.class);
+    }
+    if let Some(drop) = &explanation.drop {
+        return format!("drop {}: {}", drop.code, drop.message);
+    }
+    let chosen: Vec<&str> = explanation.chosen.iter().map(|chosen| chosen.endpoint.as_str()).collect();
+    format!("{} to {}", explanation.outcome, chosen.join(", "))
+}
+
+fn event_cells(event: &EventView) -> Vec<String> {
+    vec![
+        event.id.to_string(),
+        event.accepted_at.to_string(),
+        event.tenant.clone(),
+        from(event),
+        event.event_type.clone(),
+        event.state.as_str().to_owned(),
+        event.payload_bytes.to_string(),
+        decision(event).chars().take(100).collect(),
+    ]
+}
+
+fn print_explanation(explanation: &Explanation) {
+    if let Some(run) = &explanation.plugin {
+        let version = run.version.get(..12).unwrap_or(&run.version);
+        println!(
+            "plugin     {} {version}, generation {}: {} µs CPU, {} KiB",
+            run.name,
+            run.generation,
+            run.cpu_us,
+            run.memory_bytes / 1_024
+        );
+    }
+    println!("outcome    {}", explanation.outcome);
+    if let Some(failure) = &explanation.failure {
+        println!(
+            "failure    {} {}: {} (policy {})",
+            failure.class, failure.code, failure.message, failure.policy
+        );
+    }
+    if let Some(drop) = &explanation.drop {
+        println!("dropped    {}: {}", drop.code, drop.message);
+    }
+    for chosen in &explanation.chosen {
+        let delay = if chosen.delay_ms > 0 {
+            format!(", after {} ms", chosen.delay_ms)
+        } else {
+            String::new()
+        };
+        println!("chosen     {} ({} payload{delay})", chosen.endpoint, chosen.payload);
+    }
+    for skipped in &explanation.skipped {
+        println!("skipped    {}: {}", skipped.endpoint, skipped.reason);
+    }
+    for (name, value) in &explanation.annotations {
+        println!("note       {name}: {value}");
+    }
+    for line in &explanation.log {
+        println!("log        {} {}", line.level, line.text);
+    }
+    if explanation.log_dropped > 0 {
+        println!("log        {} more lines were dropped", explanation.log_dropped);
+    }
+}
+
+fn print_deliveries(deliveries: &[DeliveryView]) {
+    let rows: Vec<_> = deliveries
+        .iter()
+        .map(|delivery| {
+            vec![
+                delivery.id.to_string(),
+                delivery.event.to_string(),
+                delivery.tenant.clone(),
+                delivery.endpoint.clone(),
+                delivery.state.as_str().to_owned(),
+                format!("{}/{}", delivery.attempts, delivery.attempts_max),
+                match delivery.completed_at {
+                    Some(at) => format!("ended {at}"),
+                    None => format!("due {}", delivery.due_at),
+                },
+            ]
+        })
+        .collect();
+    table::print(&["ID", "EVENT", "TENANT", "ENDPOINT", "STATE", "ATTEMPTS", "WHEN"], &rows);
+}
+
+fn event_json(event: &EventView) -> Value {
+    let decision: Option<Value> = event.explanation.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    json!({
+        "id": event.id.to_string(),
+        "tenant": event.tenant,
+        "sender": event.sender,
+        "endpoint": event.endpoint,
+        "event_type": event.event_type,
+        "content_type": event.content_type,
+        "accepted_at": event.accepted_at.to_string(),
+        "state": event.state.as_str(),
+        "idempotency_key": event.idempotency_key,
+        "payload_bytes": event.payload_bytes,
+        "decision": decision,
+    })
+}
+
+fn delivery_json(delivery: &DeliveryView) -> Value {
+    json!({
+        "id": delivery.id.to_string(),
+        "event": delivery.event.to_string(),
+        "tenant": delivery.tenant,
+        "endpoint": delivery.endpoint,
+        "state": delivery.state.as_str(),
+        "attempts": delivery.attempts,
+        "attempts_max": delivery.attempts_max,
+        "due_at": delivery.due_at.to_string(),
+        "completed_at": delivery.completed_at.map(|at| at.to_string()),
+    })
+}
+
+fn attempt_json(attempt: &AttemptView) -> Value {
+    json!({
+        "number": attempt.number,
+        "started_at": attempt.started_at.to_string(),
+        "duration_us": attempt.duration_us,
+        "status": attempt.status,
+        "error": attempt.error,
+        "error_detail": attempt.error_detail,
+        "response": attempt.response.as_ref().map(|_| answer_text(attempt)),
+    })
+}
+
+/// The kept part of an answer, as text on one line.
+fn answer_text(attempt: &AttemptView) -> String {
+    let bytes = attempt.response.as_deref().unwrap_or_default();
+    String::from_utf8_lossy(bytes)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(200)
+        .collect()
+}

@@ -1,0 +1,170 @@
+//! The command line: `serve`, `apply`, `migrate`, `events`, `deliveries`, `replay`.
+//!
+//! Results go to standard output, as text for people or JSON for scripts; logs and errors go to standard error. Exit
+//! codes: 0 done, 1 failed, 2 the call or a set-up file is wrong, 3 what was asked for does not exist.
+
+mod apply;
+mod look;
+mod replay;
+mod serve;
+mod table;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    app,
+    config::{open_store, seal_key},
+    store::{Location, Store},
+    telemetry::{self, LogFormat},
+};
+
+/// A webhook and event router that its users extend in WebAssembly.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hookyard",
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 the call or a set-up file is wrong, 3 not found."
+)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// sqlite://PATH or postgres://USER@HOST/NAME. Default: sqlite in the data folder
+    #[arg(long, env = "DATABASE_URL", global = true, value_name = "URL")]
+    database: Option<String>,
+    /// Where the embedded database and the secret key are kept
+    #[arg(
+        long,
+        env = "HOOKYARD_DATA_DIR",
+        default_value = "hookyard-data",
+        global = true,
+        value_name = "DIR"
+    )]
+    data_dir: PathBuf,
+    /// Key for secrets at rest: 64 hexadecimal digits. Default: hookyard.key in the data folder, made at first start.
+    /// Nodes that share a database need the same key
+    #[arg(long, env = "HOOKYARD_SECRET_KEY", hide_env_values = true, global = true, value_name = "HEX")]
+    secret_key: Option<String>,
+    /// What to log, e.g. `debug` or `info,hookyard::deliver=debug`
+    #[arg(long, env = "HOOKYARD_LOG", default_value = "info,sqlx=warn", global = true, value_name = "FILTER")]
+    log: String,
+    #[arg(long, env = "HOOKYARD_LOG_FORMAT", default_value = "text", global = true)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server
+    Serve(Box<serve::Serve>),
+    /// Applies a set-up file: tenants, API keys, endpoints, senders
+    Apply(apply::Apply),
+    /// Brings the database to this version's schema (serve does so by itself)
+    Migrate,
+    /// Lists events, or shows one with its decision and deliveries
+    Events(look::Events),
+    /// Lists deliveries, or shows one with its attempts
+    Deliveries(look::Deliveries),
+    /// Starts failed deliveries over, or routes a held event again
+    Replay(replay::Replay),
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// For scripts: one JSON document
+    Json,
+}
+
+/// Ends a command with an exit code of its own.
+#[derive(Debug)]
+enum Failure {
+    Failed(anyhow::Error),
+    /// The caller's mistake.
+    Usage(String),
+    NotFound(String),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Runs the command this process was called with.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = telemetry::start(&cli.common.log, cli.common.log_format)
+        .context("cannot start logging")
+        .and_then(|()| {
+            tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()
+                .context("cannot start the runtime")
+        })
+        .map_err(Failure::Failed)
+        .and_then(|runtime| runtime.block_on(execute(cli)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Failed(error)) => complain(&format!("{error:#}"), 1),
+        Err(Failure::Usage(problem)) => complain(&problem, 2),
+        Err(Failure::NotFound(what)) => complain(&what, 3),
+    }
+}
+
+fn complain(text: &str, code: u8) -> ExitCode {
+    for line in text.lines() {
+        eprintln!("hookyard: {line}");
+    }
+    ExitCode::from(code)
+}
+
+async fn execute(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Serve(serve) => serve.run(&cli.common).await,
+        Command::Apply(apply) => apply.run(&cli.common).await,
+        Command::Migrate => {
+            let store = cli.common.store().await?;
+            println!("the {} database is at this version's schema", store.kind());
+            Ok(())
+        }
+        Command::Events(events) => events.run(&cli.common).await,
+        Command::Deliveries(deliveries) => deliveries.run(&cli.common).await,
+        Command::Replay(replay) => replay.run(&cli.common).await,
+    }
+}
+
+impl Common {
+    fn database(&self) -> Result<Location, Failure> {
+        match &self.database {
+            Some(text) => text.parse().map_err(Failure::Usage),
+            None => Ok(Location::Sqlite(self.data_dir.join("hookyard.db"))),
+        }
+    }
+
+    /// Makes the data folder, readable by its owner only: it holds payloads and the secret key.
+    fn make_data_dir(&self) -> anyhow::Result<()> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.data_dir)
+            .with_context(|| format!("cannot make the data folder {}", self.data_dir.display()))
+    }
+
+    async fn store(&self) -> Result<Store, Failure> {
+        let database = self.database()?;
+        self.make_data_dir()?;
+        let (seal, _) = seal_key(self.secret_key.as_deref(), &self.data_dir)?;
+        Ok(open_store(&database, seal, app::now()).await?)
+    }
+}

@@ -1,0 +1,37 @@
+//! `hookyard replay`.
+
+use clap::Args;
+use hookyard_domain::{DeliveryId, EventId};
+use uuid::Uuid;
+
+use super::{Common, Failure, Format};
+use crate::app;
+
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    /// A delivery that failed, or an event: one that is held or dead-lettered is routed again, and all its failed
+    /// deliveries start over
+    id: Uuid,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+impl Replay {
+    pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
+        let store = common.store().await?;
+        let now = app::now();
+        let restarted = if store.event(EventId::from_uuid(self.id)).await?.is_some() {
+            store.replay_event(EventId::from_uuid(self.id), now).await?
+        } else if store.delivery(DeliveryId::from_uuid(self.id)).await?.is_some() {
+            u64::from(store.replay_delivery(DeliveryId::from_uuid(self.id), now).await?)
+        } else {
+            return Err(Failure::NotFound(format!("there is no event or delivery {}", self.id)));
+        };
+        match self.format {
+            Format::Json => println!("{}", serde_json::json!({ "id": self.id.to_string(), "restarted": restarted })),
+            Format::Table if restarted == 0 => println!("nothing to replay: it is under way, was delivered, or was dropped on purpose"),
+            Format::Table => println!("{restarted} put back to work"),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! `hookyard serve`.
+
+use std::{fs::File, net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use hookyard_domain::address::{AddressPolicy, Cidr, Loopback};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Common, Failure};
+use crate::{
+    app::App,
+    clock::Clock,
+    config::{BODY_BYTES_MAX_DEFAULT, Config, seal_key},
+    store::Location,
+    wasm,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, env = "HOOKYARD_LISTEN", default_value = "127.0.0.1:5143", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Folder watched for TENANT/PLUGIN.wasm. Default: plugins in the data folder
+    #[arg(long, env = "HOOKYARD_PLUGINS_DIR", value_name = "DIR")]
+    plugins_dir: Option<PathBuf>,
+    /// Largest payload accepted, in bytes (1024 to 64 MiB)
+    #[arg(long, env = "HOOKYARD_BODY_BYTES_MAX", default_value_t = BODY_BYTES_MAX_DEFAULT as u64, value_name = "BYTES",
+        value_parser = clap::value_parser!(u64).range(1_024..=67_108_864))]
+    body_bytes_max: u64,
+    /// Total time of one delivery attempt, in seconds (1 to 300)
+    #[arg(long, env = "HOOKYARD_ATTEMPT_DEADLINE_S", default_value_t = 30, value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(1..=300))]
+    attempt_deadline_s: u64,
+    /// How long a silent node keeps its work, in seconds (2 to 300)
+    #[arg(long, env = "HOOKYARD_LEASE_S", default_value_t = 15, value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(2..=300))]
+    lease_s: u64,
+    /// How long attempts in flight may go on when the server stops, in seconds (0 to 300)
+    #[arg(long, env = "HOOKYARD_GRACE_S", default_value_t = 10, value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(0..=300))]
+    grace_s: u64,
+    /// CPU time one plugin run may take, in milliseconds (1 to 250)
+    #[arg(long, env = "HOOKYARD_PLUGIN_CPU_MS", default_value_t = 20, value_name = "MS",
+        value_parser = clap::value_parser!(u64).range(1..=250))]
+    plugin_cpu_ms: u64,
+    /// Memory one plugin run may use, in MiB (1 to 64)
+    #[arg(long, env = "HOOKYARD_PLUGIN_MEMORY_MIB", default_value_t = 32, value_name = "MIB",
+        value_parser = clap::value_parser!(u64).range(1..=64))]
+    plugin_memory_mib: u64,
+    /// Private address ranges deliveries may go to all the same, e.g. 10.1.0.0/16; may be given several times
+    #[arg(long, env = "HOOKYARD_ALLOW_ADDRESSES", value_delimiter = ',', value_name = "CIDR")]
+    allow_addresses: Vec<Cidr>,
+    /// Lets deliveries go to this machine itself. For tests and demonstrations only
+    #[arg(long)]
+    allow_loopback_for_tests: bool,
+}
+
+impl Serve {
+    pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
+        let database = common.database()?;
+        common.make_data_dir()?;
+        let (seal, seed_key) = seal_key(common.secret_key.as_deref(), &common.data_dir)?;
+        let _alone = alone(&database)?;
+        let plugins = self.plugins_dir.clone().unwrap_or_else(|| common.data_dir.join("plugins"));
+        std::fs::create_dir_all(&plugins).with_context(|| format!("cannot make the plugin folder {}", plugins.display()))?;
+        let config = Config {
+            database,
+            seal,
+            seed_key,
+            listen: self.listen,
+            plugins: Some(plugins),
+            addresses: AddressPolicy {
+                loopback: if self.allow_loopback_for_tests {
+                    Loopback::AllowedForTests
+                } else {
+                    Loopback::Refused
+                },
+                allowed: self.allow_addresses,
+            },
+            attempt_deadline: Duration::from_secs(self.attempt_deadline_s),
+            body_bytes_max: usize::try_from(self.body_bytes_max).unwrap_or(usize::MAX),
+            lease: Duration::from_secs(self.lease_s),
+            grace: Duration::from_secs(self.grace_s),
+            wasm: wasm::Settings {
+                cpu_budget: Duration::from_millis(self.plugin_cpu_ms),
+                memory_bytes_max: usize::try_from(self.plugin_memory_mib << 20).unwrap_or(usize::MAX),
+                ..wasm::Settings::default()
+            },
+        };
+        // Before starting, so that a signal meanwhile is not lost.
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let app = App::start(config, Clock::default()).await?;
+        // For whoever started us with port 0.
+        println!("listening on http://{}", app.address());
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping; a second signal stops at once");
+        tokio::select! {
+            () = app.stop() => Ok(()),
+            _ = terminate.recv() => Err(Failure::Failed(anyhow!("stopped at once; what was in flight is repeated at the next start"))),
+            _ = interrupt.recv() => Err(Failure::Failed(anyhow!("stopped at once; what was in flight is repeated at the next start"))),
+        }
+    }
+}
+
+/// One server per SQLite file: a second one would take the first one's work for a dead run's. The lock goes with the
+/// process, however it ends.
+fn alone(database: &Location) -> Result<Option<File>, Failure> {
+    let Location::Sqlite(path) = database else { return Ok(None) };
+    let path = path.with_extension("lock");
+    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Failure::Failed(anyhow!(
+            "another hookyard serves this database already; use PostgreSQL for more than one"
+        ))),
+        Err(std::fs::TryLockError::Error(error)) => Err(Failure::Failed(
+            anyhow::Error::new(error).context(format!("cannot lock {}", path.display())),
+        )),
+    }
+}

@@ -1,0 +1,91 @@
+//! What an operator sets, checked once at start.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use hookyard_domain::{Timestamp, address::AddressPolicy};
+use rand::RngCore as _;
+
+use crate::{
+    store::{Location, SealKey, Store},
+    wasm,
+};
+
+/// Everything a server is started with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub database: Location,
+    pub seal: SealKey,
+    pub listen: SocketAddr,
+    /// Watched for `<tenant>/<plugin>.wasm`.
+    pub plugins: Option<PathBuf>,
+    pub addresses: AddressPolicy,
+    /// Total time of one attempt. HookSentry contract, section 14.1: 30 s.
+    pub attempt_deadline: Duration,
+    /// Size of an accepted payload.
+    pub body_bytes_max: usize,
+    /// How long a silent node keeps its leases.
+    pub lease: Duration,
+    /// How long attempts in flight may go on when the server stops.
+    pub grace: Duration,
+    pub wasm: wasm::Settings,
+    /// Secret that seeds the randomness plugins see.
+    pub seed_key: [u8; 32],
+}
+
+/// Default of [`Config::body_bytes_max`]: GitHub's payloads go up to 25 MB.
+pub const BODY_BYTES_MAX_DEFAULT: usize = 25 * 1024 * 1024;
+
+/// The key for secrets at rest: given, or kept in the data folder, made at the first start.
+///
+/// # Errors
+/// The given key is none, or the folder cannot be written.
+pub fn seal_key(given: Option<&str>, data_dir: &std::path::Path) -> anyhow::Result<(SealKey, [u8; 32])> {
+    let text = match given {
+        Some(text) => text.to_owned(),
+        None => key_file(&data_dir.join("hookyard.key"))?,
+    };
+    let key = SealKey::from_hex(&text).context("cannot use the secret key")?;
+    let seed = hookyard_domain::ContentHash::of(format!("hookyard plugin seed {}", text.trim()).as_bytes());
+    Ok((key, *seed.as_bytes()))
+}
+
+fn key_file(path: &std::path::Path) -> anyhow::Result<String> {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    match std::fs::read_to_string(path) {
+        Ok(text) => return Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+    let mut bytes = [0_u8; 32];
+    rand::rng().fill_bytes(&mut bytes);
+    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    // Written beside and linked into place: of two first starts one wins, and nobody reads half a key.
+    let beside = path.with_extension(format!("key.{}", std::process::id()));
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&beside)
+        .with_context(|| format!("cannot write {}", beside.display()))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    let linked = std::fs::hard_link(&beside, path);
+    std::fs::remove_file(&beside)?;
+    match linked {
+        Ok(()) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(std::fs::read_to_string(path)?),
+        Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
+    }
+}
+
+/// Opens the store for a command that does not serve.
+///
+/// # Errors
+/// The database cannot be opened or is newer than this binary.
+pub async fn open_store(database: &Location, seal: SealKey, now: Timestamp) -> anyhow::Result<Store> {
+    Store::open(database, Store::new_node_id(now), seal, now)
+        .await
+        .context("cannot open the store")
+}

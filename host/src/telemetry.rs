@@ -1,0 +1,29 @@
+//! Structured logs on standard error: readable text, or JSON lines for a log collector.
+//!
+//! Events that go well are told at `debug` only: at thousands per second the lines would cost more than the work.
+
+use std::io::IsTerminal as _;
+
+use clap::ValueEnum;
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Starts logging. `filter` is in the syntax of `tracing-subscriber`'s `EnvFilter`, such as `info,hookyard=debug`.
+///
+/// # Errors
+/// The filter does not parse, or logging was started before.
+pub fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter)?;
+    let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let registry = tracing_subscriber::registry().with(filter);
+    match format {
+        LogFormat::Text => registry.with(layer.with_target(false)).try_init()?,
+        LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init()?,
+    }
+    Ok(())
+}
