@@ -1,0 +1,212 @@
+//! The real server, in the test's own process.
+//!
+//! It is [`App`] itself on a fresh database, listening on a free port, with loopback receivers allowed and a clock the
+//! test can move. It can be stopped and started again on the same database. For what needs a process that can be
+//! killed, see [`crate::server`].
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use hookyard::{
+    app::App,
+    clock::Clock,
+    config::{BODY_BYTES_MAX_DEFAULT, Config},
+    store::Store,
+    wasm,
+};
+use hookyard_domain::{
+    TenantId,
+    address::{AddressPolicy, Loopback},
+};
+
+use crate::{
+    client::Client,
+    database::{Kind, TestDatabase, seal_key},
+    setup::SetupFile,
+};
+
+type Adjust = Box<dyn FnOnce(&mut Config) + Send>;
+
+/// A host being put together.
+pub struct Builder {
+    kind: Kind,
+    setup: SetupFile,
+    plugins: Vec<(String, String, Vec<u8>)>,
+    adjust: Vec<Adjust>,
+}
+
+impl Builder {
+    /// What is configured before the server starts.
+    #[must_use]
+    pub fn setup(mut self, setup: SetupFile) -> Self {
+        self.setup = setup;
+        self
+    }
+
+    /// Puts a module into the watched folder before the server starts.
+    #[must_use]
+    pub fn plugin(mut self, tenant: &str, name: &str, wasm: Vec<u8>) -> Self {
+        self.plugins.push((tenant.to_owned(), name.to_owned(), wasm));
+        self
+    }
+
+    /// Changes the server's configuration.
+    #[must_use]
+    pub fn config(mut self, adjust: impl FnOnce(&mut Config) + Send + 'static) -> Self {
+        self.adjust.push(Box::new(adjust));
+        self
+    }
+
+    /// # Panics
+    /// When the server does not start.
+    pub async fn start(self) -> TestHost {
+        let database = TestDatabase::fresh(self.kind).await;
+        let clock = Clock::default();
+        let store = database.open(clock.now()).await;
+        let tenants = if self.setup.tenants().next().is_some() {
+            self.setup.apply_in_process(&store, clock.now()).await
+        } else {
+            BTreeMap::new()
+        };
+        let plugins = database.folder().join("plugins");
+        std::fs::create_dir_all(&plugins).expect("the plugin folder can be made");
+        let mut config = Config {
+            database: database.location(),
+            seal: seal_key(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            plugins: Some(plugins.clone()),
+            addresses: AddressPolicy {
+                loopback: Loopback::AllowedForTests,
+                allowed: Vec::new(),
+            },
+            attempt_deadline: Duration::from_secs(10),
+            body_bytes_max: BODY_BYTES_MAX_DEFAULT,
+            lease: Duration::from_secs(15),
+            grace: Duration::from_secs(2),
+            wasm: wasm::Settings::default(),
+            seed_key: [7; 32],
+        };
+        for adjust in self.adjust {
+            adjust(&mut config);
+        }
+        let mut host = TestHost {
+            app: None,
+            client: None,
+            clock,
+            config,
+            store,
+            tenants,
+            plugins,
+            database,
+        };
+        for (tenant, name, wasm) in self.plugins {
+            host.put_plugin(&tenant, &name, &wasm);
+        }
+        host.start().await;
+        host
+    }
+}
+
+/// A running server, or one between two runs.
+pub struct TestHost {
+    app: Option<App>,
+    client: Option<Client>,
+    clock: Clock,
+    config: Config,
+    store: Store,
+    tenants: BTreeMap<String, TenantId>,
+    plugins: PathBuf,
+    database: TestDatabase,
+}
+
+impl TestHost {
+    pub fn builder(kind: Kind) -> Builder {
+        Builder {
+            kind,
+            setup: SetupFile::new(),
+            plugins: Vec::new(),
+            adjust: Vec::new(),
+        }
+    }
+
+    /// Starts the server again after [`TestHost::stop`]; it listens on another port.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start(&mut self) {
+        let app = Box::pin(App::start(self.config.clone(), self.clock.clone()))
+            .await
+            .unwrap_or_else(|error| panic!("the server does not start: {error:#}"));
+        self.client = Some(Client::new(&format!("http://{}", app.address()), self.tenants.clone()));
+        self.app = Some(app);
+    }
+
+    /// Stops the server as a signal would. The database stays.
+    pub async fn stop(&mut self) {
+        self.client = None;
+        if let Some(app) = self.app.take() {
+            app.stop().await;
+        }
+    }
+
+    /// Stops and starts the server.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        self.start().await;
+    }
+
+    /// A client of the running server.
+    ///
+    /// # Panics
+    /// When the server is stopped.
+    pub fn client(&self) -> &Client {
+        self.client.as_ref().expect("the server runs")
+    }
+
+    pub fn ingest_url(&self, token: &str) -> String {
+        self.client().ingest_url(token)
+    }
+
+    /// A store on the same database beside the server's own: reads and configures, accepts nothing.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub fn database(&self) -> &TestDatabase {
+        &self.database
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Moves the server's clock forward. What falls due by that is noticed within a second.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// # Panics
+    /// When no tenant has the name.
+    pub fn tenant(&self, name: &str) -> TenantId {
+        self.tenants[name]
+    }
+
+    /// Applies another set-up. The server notices within a second.
+    pub async fn apply(&mut self, setup: &SetupFile) {
+        self.tenants = setup.apply_in_process(&self.store, self.clock.now()).await;
+        if let Some(client) = &mut self.client {
+            *client = Client::new(client.base(), self.tenants.clone());
+        }
+    }
+
+    /// Puts a module into the watched folder, whole at once.
+    ///
+    /// # Panics
+    /// When the folder cannot be written.
+    pub fn put_plugin(&self, tenant: &str, name: &str, wasm: &[u8]) {
+        let folder = self.plugins.join(tenant);
+        std::fs::create_dir_all(&folder).expect("the plugin folder can be made");
+        let beside = folder.join(format!(".{name}.part"));
+        std::fs::write(&beside, wasm).expect("a module can be written");
+        std::fs::rename(&beside, folder.join(format!("{name}.wasm"))).expect("a module can be put in place");
+    }
+}
