@@ -7,6 +7,10 @@ use std::io::IsTerminal as _;
 use clap::ValueEnum;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
+/// The compiler under the plugins tells thousands of lines per module at `debug`; a filter may ask for them by name.
+const QUIET: &str =
+    "cranelift_codegen=info,cranelift_frontend=info,cranelift_wasm=info,wasmtime=info,wasmtime_internal_cranelift=info,timing=info";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     Text,
@@ -18,7 +22,7 @@ pub enum LogFormat {
 /// # Errors
 /// The filter does not parse, or logging was started before.
 pub fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter)?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))?;
     let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let registry = tracing_subscriber::registry().with(filter);
     match format {

@@ -1,6 +1,9 @@
 //! `hookyard apply`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -23,7 +26,7 @@ pub(super) struct Apply {
     /// The set-up file (TOML); `-` reads standard input
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
-    /// Only say what would change (a missing database is made all the same)
+    /// Only say what would change (a database that is missing is made all the same)
     #[arg(long)]
     dry_run: bool,
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -46,10 +49,10 @@ struct TenantLine<'a> {
 impl Apply {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
         let (text, base) = if self.file.as_os_str() == "-" {
-            (std::io::read_to_string(std::io::stdin()), PathBuf::from("."))
+            (bounded(std::io::stdin()), PathBuf::from("."))
         } else {
             let base = self.file.parent().map_or_else(|| PathBuf::from("."), PathBuf::from);
-            (std::fs::read_to_string(&self.file), base)
+            (std::fs::File::open(&self.file).and_then(bounded), base)
         };
         let text = text.map_err(|error| unreadable(&self.file, error))?;
         let setup = read(&text, &SystemSecrets { base: &base })
@@ -66,7 +69,13 @@ impl Apply {
     }
 
     fn print(&self, plan: &Plan) -> Result<(), Failure> {
-        let tenants = plan.tenants.iter().map(|(name, id)| TenantLine { name, id: id.to_string() });
+        // A tenant that was only planned has no id that would stay.
+        let made = |name: &str| {
+            let new = |line: &&Line| line.kind == "tenant" && line.name == name && line.action == Action::Create;
+            !self.dry_run || plan.lines.iter().find(new).is_none()
+        };
+        let known = plan.tenants.iter().filter(|(name, _)| made(name));
+        let tenants = known.map(|(name, id)| TenantLine { name, id: id.to_string() });
         match self.format {
             Format::Json => {
                 let report = Report {
@@ -74,7 +83,7 @@ impl Apply {
                     changes: &plan.lines,
                     tenants: tenants.collect(),
                 };
-                println!("{}", serde_json::to_string_pretty(&report)?);
+                say!("{}", serde_json::to_string_pretty(&report)?);
             }
             Format::Table => {
                 for line in plan.lines.iter().filter(|line| line.action != Action::Unchanged) {
@@ -83,15 +92,15 @@ impl Apply {
                     } else {
                         format!(" ({})", line.fields.join(", "))
                     };
-                    println!("{:9} {} {}{fields}", line.action.as_str(), line.kind, line.name);
+                    say!("{:9} {} {}{fields}", line.action.as_str(), line.kind, line.name);
                 }
                 let unchanged = plan.lines.iter().filter(|line| line.action == Action::Unchanged).count();
-                println!(
+                say!(
                     "{unchanged} unchanged{}",
                     if self.dry_run { "; nothing was written (--dry-run)" } else { "" }
                 );
                 for tenant in tenants {
-                    println!("tenant {} has id {}", tenant.name, tenant.id);
+                    say!("tenant {} has id {}", tenant.name, tenant.id);
                 }
             }
         }
@@ -99,10 +108,23 @@ impl Apply {
     }
 }
 
+/// Far above a set-up of thousands of endpoints.
+const FILE_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
+
+fn bounded(source: impl std::io::Read) -> std::io::Result<String> {
+    let mut text = String::new();
+    let read = source.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if read as u64 > FILE_BYTES_MAX {
+        return Err(std::io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(text)
+}
+
 /// A file that is no text is as wrong as one that is no TOML; any other failure is not the file's.
 fn unreadable(file: &Path, error: std::io::Error) -> Failure {
     match error.kind() {
         std::io::ErrorKind::InvalidData => Failure::Usage(format!("{} is not applied: it is not UTF-8", file.display())),
+        std::io::ErrorKind::FileTooLarge => Failure::Usage(format!("{} is not applied: it is larger than 4 MiB", file.display())),
         _ => Failure::Failed(anyhow::Error::new(error).context(format!("cannot read {}", file.display()))),
     }
 }
@@ -114,15 +136,18 @@ async fn check_plugin_configs(store: &Store, setup: &Setup, rows: &Rows) -> Resu
     let mut engine = None;
     let mut problems = Vec::new();
     for tenant in &setup.tenants {
-        let Some(tenant_id) = rows.tenants.iter().find(|row| row.name == tenant.name).map(|row| row.id) else {
-            continue;
-        };
+        let tenant_id = rows.tenants.iter().find(|row| row.name == tenant.name).map(|row| row.id);
         for sender in &tenant.senders {
-            let active = plugins
-                .iter()
-                .find(|row| row.tenant == tenant_id && sender.plugin.as_ref() == Some(&row.name))
-                .and_then(|row| row.active);
-            let Some(version) = active else { continue };
+            let Some(plugin) = &sender.plugin else { continue };
+            let row = plugins.iter().find(|row| Some(row.tenant) == tenant_id && row.name == *plugin);
+            let Some(version) = row.and_then(|row| row.active) else {
+                // Not wrong: the plugin may be put in place afterwards.
+                eprintln!(
+                    "hookyard: note: tenant \"{}\", sender \"{}\": no version of plugin \"{plugin}\" is active; until one is, its events go by on_failure",
+                    tenant.name, sender.name
+                );
+                continue;
+            };
             let Some(wasm) = store.module(version).await? else { continue };
             if engine.is_none() {
                 engine = Some(Engine::new(&Settings::default()).context("cannot start the plugin engine")?);

@@ -61,7 +61,7 @@ pub(super) struct Events {
 
 impl Events {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
-        let store = common.store().await?;
+        let store = common.existing_store().await?;
         match self.id {
             Some(id) if self.payload => {
                 use std::io::Write as _;
@@ -96,7 +96,7 @@ pub(super) struct Deliveries {
 
 impl Deliveries {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
-        let store = common.store().await?;
+        let store = common.existing_store().await?;
         let deliveries = match self.id {
             None => {
                 let states: Vec<&str> = DeliveryState::ALL.iter().map(|state| state.as_str()).collect();
@@ -104,7 +104,7 @@ impl Deliveries {
             }
             Some(id) => {
                 let of_event = store.deliveries_of_event(EventId::from_uuid(id)).await?;
-                if of_event.is_empty() {
+                if of_event.is_empty() && store.event(EventId::from_uuid(id)).await?.is_none() {
                     return one_delivery(&store, DeliveryId::from_uuid(id), self.list.format).await;
                 }
                 of_event
@@ -135,20 +135,20 @@ async fn one_event(store: &Store, id: EventId, format: Format) -> Result<(), Fai
             print_json(&document)?;
         }
         Format::Table => {
-            println!("event      {}", event.id);
-            println!("tenant     {}", event.tenant);
-            println!("from       {}", from(&event));
-            println!("type       {}", if event.event_type.is_empty() { "-" } else { &event.event_type });
-            println!("accepted   {}", event.accepted_at);
-            println!("payload    {} bytes, {}", event.payload_bytes, event.content_type);
+            say!("event      {}", event.id);
+            say!("tenant     {}", event.tenant);
+            say!("from       {}", from(&event));
+            say!("type       {}", if event.event_type.is_empty() { "-" } else { &event.event_type });
+            say!("accepted   {}", event.accepted_at);
+            say!("payload    {} bytes, {}", event.payload_bytes, event.content_type);
             if let Some(key) = &event.idempotency_key {
-                println!("key        {key}");
+                say!("key        {key}");
             }
-            println!("state      {}", event.state.as_str());
+            say!("state      {}", event.state.as_str());
             if let Some(explanation) = explanation(&event) {
                 print_explanation(&explanation);
             }
-            println!();
+            say!();
             print_deliveries(&deliveries);
         }
     }
@@ -166,7 +166,7 @@ async fn one_delivery(store: &Store, id: DeliveryId, format: Format) -> Result<(
         }
         Format::Table => {
             print_deliveries(std::slice::from_ref(&delivery));
-            println!();
+            say!();
             let rows: Vec<_> = attempts
                 .iter()
                 .map(|attempt| {
@@ -192,7 +192,7 @@ fn not_found(what: &str, id: impl std::fmt::Display) -> Failure {
 }
 
 fn print_json(value: &Value) -> Result<(), Failure> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    say!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }
 
@@ -242,7 +242,7 @@ fn event_cells(event: &EventView) -> Vec<String> {
 fn print_explanation(explanation: &Explanation) {
     if let Some(run) = &explanation.plugin {
         let version = run.version.get(..12).unwrap_or(&run.version);
-        println!(
+        say!(
             "plugin     {} {version}, generation {}: {} µs CPU, {} KiB",
             run.name,
             run.generation,
@@ -250,15 +250,18 @@ fn print_explanation(explanation: &Explanation) {
             run.memory_bytes / 1_024
         );
     }
-    println!("outcome    {}", explanation.outcome);
+    say!("outcome    {}", explanation.outcome);
     if let Some(failure) = &explanation.failure {
-        println!(
+        say!(
             "failure    {} {}: {} (policy {})",
-            failure.class, failure.code, failure.message, failure.policy
+            failure.class,
+            failure.code,
+            failure.message,
+            failure.policy
         );
     }
     if let Some(drop) = &explanation.drop {
-        println!("dropped    {}: {}", drop.code, drop.message);
+        say!("dropped    {}: {}", drop.code, drop.message);
     }
     for chosen in &explanation.chosen {
         let delay = if chosen.delay_ms > 0 {
@@ -266,19 +269,19 @@ fn print_explanation(explanation: &Explanation) {
         } else {
             String::new()
         };
-        println!("chosen     {} ({} payload{delay})", chosen.endpoint, chosen.payload);
+        say!("chosen     {} ({} payload{delay})", chosen.endpoint, chosen.payload);
     }
     for skipped in &explanation.skipped {
-        println!("skipped    {}: {}", skipped.endpoint, skipped.reason);
+        say!("skipped    {}: {}", skipped.endpoint, skipped.reason);
     }
     for (name, value) in &explanation.annotations {
-        println!("note       {name}: {value}");
+        say!("note       {name}: {value}");
     }
     for line in &explanation.log {
-        println!("log        {} {}", line.level, line.text);
+        say!("log        {} {}", line.level, line.text);
     }
     if explanation.log_dropped > 0 {
-        println!("log        {} more lines were dropped", explanation.log_dropped);
+        say!("log        {} more lines were dropped", explanation.log_dropped);
     }
 }
 

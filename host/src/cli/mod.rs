@@ -3,6 +3,18 @@
 //! Results go to standard output, as text for people or JSON for scripts; logs and errors go to standard error. Exit
 //! codes: 0 done, 1 failed, 2 the call or a set-up file is wrong, 3 what was asked for does not exist.
 
+/// Prints a line of results. Where standard output cannot be written (a full disk, a reader that went away) there is
+/// nobody to tell results to: the command ends, without the panic `println!` would make of it.
+macro_rules! say {
+    () => { say!("") };
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        if let Err(error) = writeln!(std::io::stdout(), $($text)*) {
+            $crate::cli::cannot_say(&error);
+        }
+    }};
+}
+
 mod apply;
 mod look;
 mod replay;
@@ -121,6 +133,12 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Ends the process: see [`say!`].
+fn cannot_say(error: &std::io::Error) -> ! {
+    eprintln!("hookyard: cannot write to standard output: {error}");
+    std::process::exit(1)
+}
+
 fn complain(text: &str, code: u8) -> ExitCode {
     for line in text.lines() {
         eprintln!("hookyard: {line}");
@@ -134,7 +152,7 @@ async fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Apply(apply) => apply.run(&cli.common).await,
         Command::Migrate => {
             let store = cli.common.store().await?;
-            println!("the {} database is at this version's schema", store.kind());
+            say!("the {} database is at this version's schema", store.kind());
             Ok(())
         }
         Command::Events(events) => events.run(&cli.common).await,
@@ -161,6 +179,20 @@ impl Common {
             .with_context(|| format!("cannot make the data folder {}", self.data_dir.display()))
     }
 
+    /// Opens a database that must be there: a mistyped path is an error, not an empty answer.
+    async fn existing_store(&self) -> Result<Store, Failure> {
+        if let Location::Sqlite(path) = self.database()?
+            && !path.exists()
+        {
+            return Err(Failure::NotFound(format!(
+                "there is no database at {}; are --data-dir and --database right?",
+                path.display()
+            )));
+        }
+        self.store().await
+    }
+
+    /// Opens the database, made if need be.
     async fn store(&self) -> Result<Store, Failure> {
         let database = self.database()?;
         self.make_data_dir()?;

@@ -18,7 +18,7 @@ pub(super) struct Replay {
 
 impl Replay {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
-        let store = common.store().await?;
+        let store = common.existing_store().await?;
         let now = app::now();
         let restarted = if store.event(EventId::from_uuid(self.id)).await?.is_some() {
             store.replay_event(EventId::from_uuid(self.id), now).await?
@@ -28,9 +28,9 @@ impl Replay {
             return Err(Failure::NotFound(format!("there is no event or delivery {}", self.id)));
         };
         match self.format {
-            Format::Json => println!("{}", serde_json::json!({ "id": self.id.to_string(), "restarted": restarted })),
-            Format::Table if restarted == 0 => println!("nothing to replay: it is under way, was delivered, or was dropped on purpose"),
-            Format::Table => println!("{restarted} put back to work"),
+            Format::Json => say!("{}", serde_json::json!({ "id": self.id.to_string(), "restarted": restarted })),
+            Format::Table if restarted == 0 => say!("nothing to replay: it is under way, was delivered, or was dropped on purpose"),
+            Format::Table => say!("{restarted} put back to work"),
         }
         Ok(())
     }

@@ -93,7 +93,7 @@ impl Serve {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let app = App::start(config, Clock::default()).await?;
         // For whoever started us with port 0.
-        println!("listening on http://{}", app.address());
+        say!("listening on http://{}", app.address());
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

@@ -147,7 +147,7 @@ impl Deliver {
         self.window().report(delivery.endpoint, verdict, now);
         let settlement = judge(endpoint, &delivery, made.outcome, now);
         let duration_us = i64::try_from(begun.elapsed().as_micros()).unwrap_or(i64::MAX);
-        self.settle(&delivery, settlement, made.into_record(started_at, duration_us), now)
+        self.settle(endpoint, &delivery, settlement, made.into_record(started_at, duration_us), now)
             .await;
     }
 
@@ -172,7 +172,7 @@ impl Deliver {
         Some(attempt::make(&self.0.egress, endpoint, delivery, body, now).await)
     }
 
-    async fn settle(&self, delivery: &HeldDelivery, settlement: Settlement, attempt: Attempt, now: Timestamp) {
+    async fn settle(&self, endpoint: &Endpoint, delivery: &HeldDelivery, settlement: Settlement, attempt: Attempt, now: Timestamp) {
         let state = settlement.state();
         let settle = Settle {
             delivery: delivery.id,
@@ -185,7 +185,7 @@ impl Deliver {
             completed_at: state.is_terminal().then_some(now),
             attempt,
         };
-        log(delivery, &settle);
+        log(endpoint, delivery, &settle);
         let (endpoint, id, deliver) = (delivery.endpoint, delivery.id, self.clone());
         let done = Box::new(move |outcome: Result<bool, Error>| {
             match outcome {
@@ -279,12 +279,18 @@ fn judge(endpoint: &Endpoint, delivery: &HeldDelivery, outcome: Outcome, now: Ti
     settle(endpoint.profile, since_replay, attempts_max, outcome, now, rand::random())
 }
 
-fn log(delivery: &HeldDelivery, settle: &Settle) {
-    let (event, endpoint, number) = (&delivery.event, &delivery.endpoint, settle.number);
-    let (status, error) = (settle.attempt.status, settle.attempt.error);
+fn log(endpoint: &Endpoint, delivery: &HeldDelivery, settle: &Settle) {
+    let (event, number, attempt) = (&delivery.event, settle.number, &settle.attempt);
+    let (tenant, endpoint, delivery) = (&endpoint.tenant.name, &endpoint.name, &delivery.id);
+    let (status, error, detail) = (attempt.status, attempt.error, attempt.error_detail.as_deref());
     match settle.state {
-        DeliveryState::Delivered => tracing::debug!(%event, %endpoint, number, status, "delivered"),
-        DeliveryState::Waiting => tracing::info!(%event, %endpoint, number, status, error, retry_at = %settle.due_at, "attempt failed"),
-        state => tracing::warn!(%event, %endpoint, number, status, error, state = state.as_str(), "delivery ended without success"),
+        DeliveryState::Delivered => tracing::debug!(tenant, endpoint, %event, %delivery, number, status, "delivered"),
+        DeliveryState::Waiting => {
+            tracing::info!(tenant, endpoint, %event, %delivery, number, status, error, detail, retry_at = %settle.due_at, "attempt failed");
+        }
+        state => {
+            let state = state.as_str();
+            tracing::warn!(tenant, endpoint, %event, %delivery, number, status, error, detail, state, "delivery ended without success");
+        }
     }
 }

@@ -95,7 +95,10 @@ struct RawSender {
 
 /// Where a secret is read from: exactly one of the two.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a secret's source, { env = \"NAME\" } or { file = \"PATH\" }: secrets never stand in the file"
+)]
 struct SecretSource {
     env: Option<String>,
     file: Option<String>,
@@ -176,7 +179,7 @@ impl Secrets for SystemSecrets<'_> {
 /// # Errors
 /// All its problems; nothing of it is used then.
 pub fn read(text: &str, secrets: &dyn Secrets) -> Result<Setup, Problems> {
-    let raw: RawFile = toml::from_str(text).map_err(|error| Problems(vec![error.to_string().trim_end().to_owned()]))?;
+    let raw: RawFile = toml::from_str(text).map_err(|error| Problems(vec![syntax(text, &error)]))?;
     let mut reader = Reader {
         problems: Vec::new(),
         secrets,
@@ -197,6 +200,17 @@ pub fn read(text: &str, secrets: &dyn Secrets) -> Result<Setup, Problems> {
         Ok(setup)
     } else {
         Err(Problems(reader.problems))
+    }
+}
+
+/// The line and what is wrong with it. Not the line itself: it may hold a secret that should not stand there.
+fn syntax(text: &str, error: &toml::de::Error) -> String {
+    match error.span() {
+        Some(span) => {
+            let line = text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1);
+            format!("line {line}: {}", error.message())
+        }
+        None => error.message().to_owned(),
     }
 }
 
@@ -229,6 +243,10 @@ impl Reader<'_> {
             _ => Err("give exactly one of env and file".to_owned()),
         };
         match read {
+            Ok(text) if text.trim().is_empty() => {
+                self.problem(at, "is empty");
+                SecretText::new(String::new())
+            }
             Ok(text) => SecretText::new(text.trim().to_owned()),
             Err(problem) => {
                 self.problem(at, &problem);
@@ -241,9 +259,7 @@ impl Reader<'_> {
         let secret = self.secret(at, source);
         let text = secret.expose();
         if text.is_empty() {
-            if self.problems.last().is_none_or(|last| !last.starts_with(at)) {
-                self.problem(at, "is empty");
-            }
+            // Told when it was read.
         } else if !text.starts_with(prefix) {
             self.problem(at, &format!("must begin with {prefix}"));
         } else if !(CREDENTIAL_CHARS_MIN..=TOKEN_CHARS_MAX).contains(&text.len()) {
@@ -469,6 +485,7 @@ mod tests {
             match name {
                 "SECRET" => Ok("0123456789abcdef0123456789abcdef\n".to_owned()),
                 "SHORT" => Ok("short".to_owned()),
+                "EMPTY" => Ok(" \n".to_owned()),
                 "DST" => Ok("dst_0123456789abcdef".to_owned()),
                 "SNDR" => Ok("sndr_0123456789abcdef".to_owned()),
                 _ => Err(format!("environment variable {name} is not set")),
@@ -562,6 +579,15 @@ mod tests {
         assert!(problems("[[tenant]]\nname='a'\nwebhook_secret={env='SECRET'}\ncolour='red'")[0].contains("colour"));
         assert!(problems("[[tenant]]\nname='a'\nwebhook_secret={env='NOWHERE'}")[0].contains("NOWHERE is not set"));
         assert!(problems("[[tenant]]\nname='a'\nwebhook_secret={}")[0].contains("exactly one"));
+        assert_eq!(
+            problems("[[tenant]]\nname='a'\nwebhook_secret={env='EMPTY'}"),
+            ["tenant \"a\", webhook_secret: is empty"]
+        );
+        let inline = &problems("[[tenant]]\nname='a'\nwebhook_secret='hush-hush'")[0];
+        assert!(
+            inline.starts_with("line 3: ") && inline.contains("env = ") && !inline.contains("hush"),
+            "{inline}"
+        );
         assert!(problems("")[0].contains("no [[tenant]]"));
         assert_eq!(problems("[[tenant").len(), 1);
     }

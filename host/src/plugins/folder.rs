@@ -32,6 +32,7 @@ pub fn scan(folder: &Path) -> io::Result<Vec<Found>> {
         }
         for (file, path) in visible(&folder)? {
             if let Some(plugin) = file.strip_suffix(".wasm")
+                && is_name(plugin, &path)
                 && let Ok(metadata) = path.metadata()
                 && metadata.is_file()
                 && found.len() < FILES_MAX
@@ -47,6 +48,18 @@ pub fn scan(folder: &Path) -> io::Result<Vec<Found>> {
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
+}
+
+/// Whether a set-up file could name the plugin; no sender can use one under another name.
+fn is_name(plugin: &str, path: &Path) -> bool {
+    let fits = !plugin.is_empty()
+        && plugin
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c));
+    if !fits {
+        tracing::warn!(path = %path.display(), "not a plugin's name (a-z, 0-9, '-', '_', '.'); the file is left alone");
+    }
+    fits
 }
 
 /// A file system that keeps no times counts every file as new.
@@ -98,6 +111,7 @@ mod tests {
             std::fs::create_dir(folder.path().join(tenant)).expect("a folder");
         }
         for file in [
+            "acme/Bad Name.wasm",
             "acme/route.wasm",
             "acme/.route.wasm.tmp",
             "acme/notes.txt",

@@ -230,6 +230,7 @@ impl Plugins {
                 judged.insert(file.path, Judged::Activated(version));
                 let released = released + self.release_held(tenant, &file.plugin).await?;
                 tracing::info!(
+                    tenant = file.tenant,
                     plugin = file.plugin,
                     version = version.short(),
                     generation,
@@ -249,6 +250,7 @@ impl Plugins {
                     .and_then(|row| row.active)
                     .map_or_else(|| "none".to_owned(), |active| active.short());
                 tracing::warn!(
+                    tenant = file.tenant,
                     plugin = file.plugin,
                     version = version.short(),
                     serving,

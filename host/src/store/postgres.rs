@@ -46,6 +46,7 @@ impl Writer {
                 let opened = tokio::time::timeout(CONNECT_TIMEOUT, async {
                     let mut opened = self.options.connect().await?;
                     sqlx::query(sql::FLUSH_COMMITS).execute(&mut opened).await?;
+                    sqlx::query(sql::PLAN_BY_KEY).execute(&mut opened).await?;
                     Ok::<_, sqlx::Error>(opened)
                 })
                 .await
