@@ -205,12 +205,17 @@ pub fn read(text: &str, secrets: &dyn Secrets) -> Result<Setup, Problems> {
 
 /// The line and what is wrong with it. Not the line itself: it may hold a secret that should not stand there.
 fn syntax(text: &str, error: &toml::de::Error) -> String {
+    let message = match error.message().split_once(", expected ") {
+        // The value is in the message, too.
+        Some((found, expected)) if found.starts_with("invalid type: string") => format!("a string, expected {expected}"),
+        _ => error.message().to_owned(),
+    };
     match error.span() {
         Some(span) => {
             let line = text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1);
-            format!("line {line}: {}", error.message())
+            format!("line {line}: {message}")
         }
-        None => error.message().to_owned(),
+        None => message,
     }
 }
 
