@@ -8,7 +8,7 @@ use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
 use hookyard_domain::{DeliveryId, EndpointId, EnvironmentId, EventId, NodeId, SenderId, TenantId, Timestamp};
-use rusqlite::{Connection, Row, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::{
@@ -191,16 +191,20 @@ fn insert_delivery(on: &Connection, node: Uuid, event: EventId, tenant: TenantId
 }
 
 fn decide(on: &Connection, node: Uuid, event: EventId, decided: &Decided) -> Result<bool, Error> {
-    let changed = on.prepare_cached(numbered!(sql::DECIDE_EVENT))?.execute(params![
-        event.as_uuid(),
-        decided.state.as_str(),
-        decided.explanation,
-        decided.decided_at.as_micros(),
-        node,
-    ])?;
-    if changed == 0 {
-        return Ok(false);
-    }
+    let tenant: Option<Uuid> = on
+        .prepare_cached(numbered!(sql::DECIDE_EVENT))?
+        .query_row(
+            params![
+                event.as_uuid(),
+                decided.state.as_str(),
+                decided.explanation,
+                decided.decided_at.as_micros(),
+                node
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let Some(tenant) = tenant else { return Ok(false) };
     for (ordinal, content) in decided.contents.iter().enumerate() {
         on.prepare_cached(numbered!(sql::INSERT_CONTENT))?.execute(params![
             event.as_uuid(),
@@ -209,9 +213,6 @@ fn decide(on: &Connection, node: Uuid, event: EventId, decided: &Decided) -> Res
             &content.body[..]
         ])?;
     }
-    let tenant: Uuid = on
-        .prepare_cached(numbered!(sql::SELECT_TENANT_OF_EVENT))?
-        .query_row(params![event.as_uuid()], |row| row.get(0))?;
     for delivery in &decided.deliveries {
         insert_delivery(on, node, event, TenantId::from_uuid(tenant), delivery)?;
     }
