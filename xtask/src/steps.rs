@@ -61,7 +61,7 @@ impl Step {
                 foreground.run(
                     workspace
                         .cargo()
-                        .args(["test", "--workspace", "--locked"])
+                        .args(["test", "--workspace", "--locked", "--no-fail-fast"])
                         .env(URL_VARIABLE, cluster.url()),
                 )?;
             }

@@ -143,7 +143,7 @@ async fn write_until_done(store: Store, clock: Clock, body: Bytes, left: Arc<Ato
         let decided = Decided {
             state: EventState::Dropped,
             explanation: Some(
-                r#"{"by":"sender","outcome":"drop","drop":{"code":"no-endpoint","message":"the sender has no endpoint"}}"#.to_owned(),
+                r#"{"by":"sender","outcome":"drop","drop":{"code":"no-endpoint","message":"none of the sender's endpoints takes this event"}}"#.to_owned(),
             ),
             decided_at: now,
             contents: Vec::new(),

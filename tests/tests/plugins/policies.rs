@@ -255,7 +255,7 @@ async fn every_event_that_reached_no_endpoint_is_found_with_its_reason(kind: Kin
         (
             post(&host, "nowhere", "{}").await,
             EventState::Dropped,
-            "the sender has no endpoint that takes this event",
+            "none of the sender's endpoints takes this event",
         ),
         (post(&host, "held", "{}").await, EventState::Held, "trap"),
         (post(&host, "dead", "{}").await, EventState::DeadLettered, "trap"),
