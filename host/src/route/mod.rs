@@ -74,7 +74,7 @@ pub struct Route(Arc<Inner>);
 struct Inner {
     parts: Parts,
     queue: Mutex<Queue>,
-    /// An event was queued, or a sender's run ended, or the stage closes.
+    /// A queued event may run, or the stage closes.
     ready: Condvar,
     breakers: Mutex<HashMap<SenderId, (ContentHash, PluginBreaker)>>,
     look: Notify,
@@ -90,9 +90,11 @@ impl Route {
     /// The system refuses a thread.
     pub fn start(parts: Parts) -> std::io::Result<Self> {
         let threads = parts.threads.max(1);
+        // A sender may use all threads but one, so that whatever its plugin does, another's event finds a thread.
+        let running_max = threads.saturating_sub(1).max(1);
         let route = Self(Arc::new(Inner {
             parts,
-            queue: Mutex::default(),
+            queue: Mutex::new(Queue::new(running_max)),
             ready: Condvar::new(),
             breakers: Mutex::default(),
             look: Notify::new(),
@@ -100,13 +102,11 @@ impl Route {
             tasks: TaskTracker::new(),
             threads: Mutex::default(),
         }));
-        // A sender may use all threads but one, so that whatever its plugin does, another's event finds a thread.
-        let running_max = threads.saturating_sub(1).max(1);
         for index in 0..threads {
             let worker = route.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("hookyard-plugin-{index}"))
-                .spawn(move || worker.work(running_max))?;
+                .spawn(move || worker.work())?;
             lock(&route.0.threads).push(thread);
         }
         route.0.tasks.spawn(claimer::run(route.clone()));
@@ -121,8 +121,8 @@ impl Route {
         self.0.closing.is_cancelled()
     }
 
-    fn work(self, running_max: usize) {
-        while let Some(held) = self.next(running_max) {
+    fn work(self) {
+        while let Some(held) = self.next() {
             let (sender, id) = (held.event.origin.sender(), held.event.id);
             if std::panic::catch_unwind(AssertUnwindSafe(|| self.route(held))).is_err() {
                 // A defect of ours, not of the plugin, whose faults are results. The event stays pending.
@@ -133,17 +133,20 @@ impl Route {
             if let Some(sender) = sender {
                 self.queue().ran(sender);
             }
-            self.0.ready.notify_one();
         }
     }
 
-    fn next(&self, running_max: usize) -> Option<HeldEvent> {
+    fn next(&self) -> Option<HeldEvent> {
         let mut queue = self.queue();
         loop {
             if self.is_closing() {
                 return None;
             }
-            if let Some(event) = queue.next(running_max) {
+            if let Some(event) = queue.next() {
+                // Who finds work wakes the next thread while there is more, so none is woken to find nothing.
+                if queue.can_run() {
+                    self.0.ready.notify_one();
+                }
                 return Some(event);
             }
             queue = self.0.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -336,8 +339,13 @@ impl Routing for Route {
 
     fn hand_over(&self, held: HeldEvent) {
         let Some(sender) = held.event.origin.sender() else { return };
-        self.queue().push(sender, held);
-        self.0.ready.notify_one();
+        let mut queue = self.queue();
+        queue.push(sender, held);
+        let can_run = queue.can_run();
+        drop(queue);
+        if can_run {
+            self.0.ready.notify_one();
+        }
     }
 
     fn look(&self) {

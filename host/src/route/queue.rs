@@ -24,8 +24,9 @@ struct Waiting {
     running: usize,
 }
 
-#[derive(Default)]
 pub struct Queue {
+    /// Runs of one sender at once.
+    running_max: usize,
     held: HashMap<EventId, (SenderId, usize)>,
     payload_bytes: usize,
     senders: HashMap<SenderId, Waiting>,
@@ -36,6 +37,17 @@ pub struct Queue {
 }
 
 impl Queue {
+    pub fn new(running_max: usize) -> Self {
+        Self {
+            running_max,
+            held: HashMap::new(),
+            payload_bytes: 0,
+            senders: HashMap::new(),
+            turns: VecDeque::new(),
+            backlog: false,
+        }
+    }
+
     /// Takes a place for an event about to be committed. One event always fits, whatever its size.
     pub fn reserve(&mut self, sender: SenderId, event: EventId, payload_bytes: usize) -> bool {
         let fits = self.held.is_empty() || self.payload_bytes + payload_bytes <= PAYLOAD_BYTES_MAX;
@@ -69,12 +81,12 @@ impl Queue {
         waiting.events.push_back(event);
     }
 
-    /// The next event of the sender whose turn it is and that runs fewer than `running_max` at once.
-    pub fn next(&mut self, running_max: usize) -> Option<HeldEvent> {
+    /// The next event of the sender whose turn it is and that does not run as often as it may.
+    pub fn next(&mut self) -> Option<HeldEvent> {
         for _ in 0..self.turns.len() {
             let sender = self.turns.pop_front()?;
             let Some(waiting) = self.senders.get_mut(&sender) else { continue };
-            if waiting.running >= running_max {
+            if waiting.running >= self.running_max {
                 self.turns.push_back(sender);
                 continue;
             }
@@ -88,6 +100,13 @@ impl Queue {
             }
         }
         None
+    }
+
+    /// Whether [`Queue::next`] would find an event. Looks past at most as many senders as there are runs.
+    pub fn can_run(&self) -> bool {
+        self.turns
+            .iter()
+            .any(|sender| self.senders.get(sender).is_some_and(|waiting| waiting.running < self.running_max))
     }
 
     /// A run of this sender has ended.
@@ -163,31 +182,34 @@ mod tests {
 
     #[test]
     fn senders_take_turns() {
-        let mut queue = Queue::default();
+        let mut queue = Queue::new(3);
         for n in 0..3 {
             queue.push(sender(1), event(10 + n));
         }
         queue.push(sender(2), event(20));
-        let order: Vec<u128> = std::iter::from_fn(|| queue.next(usize::MAX)).map(|event| number(&event)).collect();
+        let order: Vec<u128> = std::iter::from_fn(|| queue.next()).map(|event| number(&event)).collect();
         assert_eq!(order, [10, 20, 11, 12]);
     }
 
     #[test]
     fn a_sender_at_its_limit_is_stepped_over_until_a_run_ends() {
-        let mut queue = Queue::default();
+        let mut queue = Queue::new(1);
         queue.push(sender(1), event(10));
         queue.push(sender(1), event(11));
         queue.push(sender(2), event(20));
-        assert_eq!(queue.next(1).map(|event| number(&event)), Some(10));
-        assert_eq!(queue.next(1).map(|event| number(&event)), Some(20));
-        assert!(queue.next(1).is_none());
+        assert_eq!(queue.next().map(|event| number(&event)), Some(10));
+        assert!(queue.can_run());
+        assert_eq!(queue.next().map(|event| number(&event)), Some(20));
+        assert!(!queue.can_run());
+        assert!(queue.next().is_none());
         queue.ran(sender(1));
-        assert_eq!(queue.next(1).map(|event| number(&event)), Some(11));
+        assert!(queue.can_run());
+        assert_eq!(queue.next().map(|event| number(&event)), Some(11));
     }
 
     #[test]
     fn a_sender_takes_no_more_than_its_share() {
-        let mut queue = Queue::default();
+        let mut queue = Queue::new(1);
         let taken = (0..2_000)
             .filter(|n| queue.reserve(sender(1), EventId::from_uuid(Uuid::from_u128(*n)), 1))
             .count();
@@ -197,7 +219,7 @@ mod tests {
 
     #[test]
     fn payloads_are_bounded_but_one_always_fits() {
-        let mut queue = Queue::default();
+        let mut queue = Queue::new(1);
         let id = |n| EventId::from_uuid(Uuid::from_u128(n));
         assert!(queue.reserve(sender(1), id(1), 2 * PAYLOAD_BYTES_MAX));
         assert!(!queue.reserve(sender(1), id(2), 1));
