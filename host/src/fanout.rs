@@ -66,6 +66,7 @@ impl FanOut {
         let attempts_max = endpoint.tenant.attempts_max.get();
         let row = NewDelivery {
             id: DeliveryId::new_v7(now, rand::random()),
+            tenant: event.tenant,
             endpoint: endpoint.id,
             content: target.content,
             headers: target.headers.clone(),

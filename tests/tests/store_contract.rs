@@ -166,6 +166,19 @@ impl Contract {
         id
     }
 
+    fn delivery(&self, endpoint: EndpointId, due_at: Timestamp, leased: Leased) -> NewDelivery {
+        NewDelivery {
+            id: DeliveryId::new_v7(NOW, rand::random()),
+            tenant: self.tenant,
+            endpoint,
+            content: None,
+            headers: Vec::new(),
+            attempts_max: 3,
+            due_at,
+            leased,
+        }
+    }
+
     /// Keeps a pending event and decides that it is held.
     async fn held(&self, tenant: TenantId, sender: SenderId) -> EventId {
         let event = Event {
@@ -216,18 +229,6 @@ impl Contract {
                     .expect("it runs");
             }
         }
-    }
-}
-
-fn delivery(endpoint: EndpointId, due_at: Timestamp, leased: Leased) -> NewDelivery {
-    NewDelivery {
-        id: DeliveryId::new_v7(NOW, rand::random()),
-        endpoint,
-        content: None,
-        headers: Vec::new(),
-        attempts_max: 3,
-        due_at,
-        leased,
     }
 }
 
@@ -346,7 +347,7 @@ async fn a_large_payload_and_odd_bytes_come_back_byte_for_byte(kind: Kind) {
             ..contract.event()
         };
         let id = event.id;
-        let to = delivery(some_endpoint(), NOW, Leased::ToNobody);
+        let to = contract.delivery(some_endpoint(), NOW, Leased::ToNobody);
         let delivery = to.id;
         accept(&contract.store, event, Some(routed(vec![to])), Leased::ToNobody)
             .await
@@ -360,7 +361,7 @@ async fn same_key_with_other_body_returns_the_first_event(kind: Kind) {
     let contract = Contract::on(kind).await;
     let first = contract.event_with_key("k");
     let id = first.id;
-    let to = delivery(some_endpoint(), NOW, Leased::ToNobody);
+    let to = contract.delivery(some_endpoint(), NOW, Leased::ToNobody);
     accept(&contract.store, first, Some(routed(vec![to])), Leased::ToNobody)
         .await
         .expect("accepted");
@@ -369,7 +370,7 @@ async fn same_key_with_other_body_returns_the_first_event(kind: Kind) {
         ..contract.event_with_key("k")
     };
     let second_id = second.id;
-    let late = delivery(some_endpoint(), NOW, Leased::ToNobody);
+    let late = contract.delivery(some_endpoint(), NOW, Leased::ToNobody);
     let late_id = late.id;
     let answer = accept(&contract.store, second, Some(routed(vec![late])), Leased::ToNobody).await;
     let Ok(Accepted::Existing(progress)) = answer else {
@@ -430,7 +431,7 @@ async fn progress_counts_deliveries_by_how_far_they_are(kind: Kind) {
         Some(DeliveryState::Rejected),
         Some(DeliveryState::Exhausted),
     ];
-    let deliveries: Vec<_> = ends.iter().map(|_| delivery(some_endpoint(), NOW, Leased::ToUs)).collect();
+    let deliveries: Vec<_> = ends.iter().map(|_| contract.delivery(some_endpoint(), NOW, Leased::ToUs)).collect();
     let made: Vec<_> = deliveries.iter().map(|one| one.id).collect();
     let event = contract.event_with_key("k");
     accept(&contract.store, event, Some(routed(deliveries)), Leased::ToNobody)
@@ -455,10 +456,10 @@ async fn progress_counts_deliveries_by_how_far_they_are(kind: Kind) {
 async fn a_decision_and_its_deliveries_appear_together(kind: Kind) {
     let contract = Contract::on(kind).await;
     let event = contract.pending(Leased::ToUs).await;
-    let mut first = delivery(some_endpoint(), NOW, Leased::ToNobody);
+    let mut first = contract.delivery(some_endpoint(), NOW, Leased::ToNobody);
     first.content = Some(1);
     first.headers = vec![("x-b".to_owned(), "2".to_owned()), ("x-a".to_owned(), "1".to_owned())];
-    let second = delivery(some_endpoint(), NOW.plus(SECOND), Leased::ToUs);
+    let second = contract.delivery(some_endpoint(), NOW.plus(SECOND), Leased::ToUs);
     let (endpoint, made) = (first.endpoint, [first.id, second.id]);
     let content = |body: &'static [u8]| NewContent {
         content_type: "text/plain".to_owned(),
@@ -495,7 +496,7 @@ async fn a_second_decision_changes_nothing(kind: Kind) {
     let contract = Contract::on(kind).await;
     let event = contract.pending(Leased::ToUs).await;
     assert!(decide(&contract.store, event, decided(EventState::Dropped)).await.expect("decided"));
-    let late = delivery(some_endpoint(), NOW, Leased::ToNobody);
+    let late = contract.delivery(some_endpoint(), NOW, Leased::ToNobody);
     let late_id = late.id;
     assert!(!decide(&contract.store, event, routed(vec![late])).await.expect("answered"));
     assert_eq!(contract.state(event).await, EventState::Dropped);
@@ -515,7 +516,7 @@ async fn two_decisions_in_one_batch_keep_the_first_alone(kind: Kind) {
     };
     // While this one is written, the two that follow gather into one batch.
     let first_of_all = hand_decision(&contract.store, before, large);
-    let deliveries = [0, 1].map(|_| delivery(some_endpoint(), NOW, Leased::ToNobody));
+    let deliveries = [0, 1].map(|_| contract.delivery(some_endpoint(), NOW, Leased::ToNobody));
     let expected = deliveries[0].id;
     let answers = deliveries.map(|one| hand_decision(&contract.store, event, routed(vec![one])));
     assert!(first_of_all.await.expect("answered").expect("decided"));
@@ -533,7 +534,7 @@ async fn a_decision_under_a_lost_lease_changes_nothing(kind: Kind) {
     let contract = Contract::on(kind).await;
     let event = contract.pending(Leased::ToUs).await;
     contract.store.release_event(event).await.expect("released");
-    let late = delivery(some_endpoint(), NOW, Leased::ToNobody);
+    let late = contract.delivery(some_endpoint(), NOW, Leased::ToNobody);
     let late_id = late.id;
     assert!(!decide(&contract.store, event, routed(vec![late])).await.expect("answered"));
     assert_eq!(contract.state(event).await, EventState::Pending);
@@ -552,7 +553,10 @@ async fn a_refused_decision_leaves_no_trace(kind: Kind) {
     let contract = Contract::on(kind).await;
     let event = contract.pending(Leased::ToUs).await;
     let twice = some_endpoint();
-    let deliveries = vec![delivery(twice, NOW, Leased::ToNobody), delivery(twice, NOW, Leased::ToNobody)];
+    let deliveries = vec![
+        contract.delivery(twice, NOW, Leased::ToNobody),
+        contract.delivery(twice, NOW, Leased::ToNobody),
+    ];
     let outcome = decide(&contract.store, event, routed(deliveries)).await;
     assert!(matches!(outcome, Err(Error::Taken(_))), "{outcome:?}");
     assert_eq!(contract.state(event).await, EventState::Pending);
@@ -563,7 +567,7 @@ async fn a_refused_decision_leaves_no_trace(kind: Kind) {
 async fn attempts_number_from_one_without_gaps(kind: Kind) {
     let contract = Contract::on(kind).await;
     let endpoint = some_endpoint();
-    let one = delivery(endpoint, NOW, Leased::ToUs);
+    let one = contract.delivery(endpoint, NOW, Leased::ToUs);
     let id = one.id;
     contract.routed(vec![one]).await;
     assert!(
@@ -607,7 +611,7 @@ async fn attempts_number_from_one_without_gaps(kind: Kind) {
 async fn a_result_from_a_lost_lease_changes_nothing(kind: Kind) {
     let contract = Contract::on(kind).await;
     let endpoint = some_endpoint();
-    let one = delivery(endpoint, NOW, Leased::ToUs);
+    let one = contract.delivery(endpoint, NOW, Leased::ToUs);
     let id = one.id;
     contract.routed(vec![one]).await;
     contract.store.release_delivery(id).await.expect("released");
@@ -636,7 +640,7 @@ async fn a_result_from_a_lost_lease_changes_nothing(kind: Kind) {
 
 async fn a_result_reported_twice_counts_once(kind: Kind) {
     let contract = Contract::on(kind).await;
-    let made: Vec<_> = (0..20).map(|_| delivery(some_endpoint(), NOW, Leased::ToUs)).collect();
+    let made: Vec<_> = (0..20).map(|_| contract.delivery(some_endpoint(), NOW, Leased::ToUs)).collect();
     let made_ids: Vec<_> = made.iter().map(|one| one.id).collect();
     contract.routed(made).await;
     let mut answers = Vec::new();
@@ -661,13 +665,17 @@ async fn claims_take_the_oldest_due_of_one_endpoint(kind: Kind) {
     // Made in reverse, so that the order of ids is not the order of due times.
     let mut by_due = Vec::new();
     for age in 0..6 {
-        let one = delivery(endpoint, NOW.minus(SECOND * age), Leased::ToNobody);
+        let one = contract.delivery(endpoint, NOW.minus(SECOND * age), Leased::ToNobody);
         by_due.insert(0, one.id);
         contract.routed(vec![one]).await;
     }
-    contract.routed(vec![delivery(endpoint, NOW.plus(SECOND), Leased::ToNobody)]).await;
-    contract.routed(vec![delivery(other, NOW, Leased::ToNobody)]).await;
-    contract.routed(vec![delivery(endpoint, NOW.minus(LEASE), Leased::ToUs)]).await;
+    contract
+        .routed(vec![contract.delivery(endpoint, NOW.plus(SECOND), Leased::ToNobody)])
+        .await;
+    contract.routed(vec![contract.delivery(other, NOW, Leased::ToNobody)]).await;
+    contract
+        .routed(vec![contract.delivery(endpoint, NOW.minus(LEASE), Leased::ToUs)])
+        .await;
     let first = contract.store.claim_deliveries(endpoint, NOW, 4).await.expect("claimed");
     assert_eq!(ids(&first), by_due[..4]);
     let rest = contract.store.claim_deliveries(endpoint, NOW, 100).await.expect("claimed");
@@ -690,7 +698,7 @@ async fn claims_take_the_oldest_due_of_one_endpoint(kind: Kind) {
 async fn claims_leave_large_bodies_in_the_store(kind: Kind) {
     let contract = Contract::on(kind).await;
     for (bytes, stays) in [(32 * 1_024, false), (32 * 1_024 + 1, true)] {
-        let one = delivery(some_endpoint(), NOW, Leased::ToNobody);
+        let one = contract.delivery(some_endpoint(), NOW, Leased::ToNobody);
         let (id, endpoint) = (one.id, one.endpoint);
         let event = Event {
             payload: vec![b' '; bytes].into(),
@@ -709,7 +717,7 @@ async fn two_nodes_never_claim_the_same_delivery(kind: Kind) {
     let contract = Contract::on(kind).await;
     let endpoint = some_endpoint();
     for _ in 0..60 {
-        contract.routed(vec![delivery(endpoint, NOW, Leased::ToNobody)]).await;
+        contract.routed(vec![contract.delivery(endpoint, NOW, Leased::ToNobody)]).await;
     }
     let (other, _lanes) = contract.other_node().await;
     let mut claimed = Vec::new();
@@ -768,7 +776,7 @@ async fn a_postponed_event_waits_for_its_time(kind: Kind) {
 
 async fn released_work_can_be_claimed_at_once(kind: Kind) {
     let contract = Contract::on(kind).await;
-    let one = delivery(some_endpoint(), NOW, Leased::ToUs);
+    let one = contract.delivery(some_endpoint(), NOW, Leased::ToUs);
     let (id, endpoint) = (one.id, one.endpoint);
     contract.routed(vec![one]).await;
     let event = contract.pending(Leased::ToUs).await;
@@ -789,7 +797,7 @@ async fn released_work_can_be_claimed_at_once(kind: Kind) {
 async fn replay_starts_over_and_goes_on_counting(kind: Kind) {
     let contract = Contract::on(kind).await;
     let endpoint = some_endpoint();
-    let one = delivery(endpoint, NOW, Leased::ToUs);
+    let one = contract.delivery(endpoint, NOW, Leased::ToUs);
     let id = one.id;
     let event = contract.routed(vec![one]).await;
     assert!(
@@ -844,10 +852,12 @@ async fn waiting_endpoints_are_all_found_with_their_first_due_time(kind: Kind) {
         // Every third has leased work only, every other also earlier leased work that must not count.
         if index % 3 != 0 {
             expected.push((endpoint, due));
-            rows.push(delivery(endpoint, due.plus(SECOND), Leased::ToNobody));
-            contract.routed(vec![delivery(endpoint, due, Leased::ToNobody)]).await;
+            rows.push(contract.delivery(endpoint, due.plus(SECOND), Leased::ToNobody));
+            contract.routed(vec![contract.delivery(endpoint, due, Leased::ToNobody)]).await;
         }
-        contract.routed(vec![delivery(endpoint, NOW.minus(SECOND), Leased::ToUs)]).await;
+        contract
+            .routed(vec![contract.delivery(endpoint, NOW.minus(SECOND), Leased::ToUs)])
+            .await;
     }
     contract.routed(rows).await;
     let mut found = contract.store.waiting_endpoints().await.expect("read");
@@ -1062,7 +1072,7 @@ async fn a_thousand_concurrent_events_are_all_answered_and_kept(kind: Kind) {
     let handed: Vec<_> = (0..1_000)
         .map(|_| {
             let event = contract.event();
-            let one = delivery(some_endpoint(), NOW, Leased::ToNobody);
+            let one = contract.delivery(some_endpoint(), NOW, Leased::ToNobody);
             (
                 event.id,
                 hand_over(&contract.store, event, Some(routed(vec![one])), Leased::ToNobody),
@@ -1085,9 +1095,9 @@ async fn one_refused_write_fails_alone(kind: Kind) {
     let handed: Vec<_> = (0..100)
         .map(|index| {
             let endpoint = some_endpoint();
-            let mut deliveries = vec![delivery(endpoint, NOW, Leased::ToNobody)];
+            let mut deliveries = vec![contract.delivery(endpoint, NOW, Leased::ToNobody)];
             if index == 50 {
-                deliveries.push(delivery(endpoint, NOW, Leased::ToNobody));
+                deliveries.push(contract.delivery(endpoint, NOW, Leased::ToNobody));
             }
             let event = contract.event();
             (
@@ -1106,7 +1116,7 @@ async fn one_refused_write_fails_alone(kind: Kind) {
 
 async fn what_was_handed_over_is_written_before_the_lanes_end(kind: Kind) {
     let contract = Contract::on(kind).await;
-    let made: Vec<_> = (0..50).map(|_| delivery(some_endpoint(), NOW, Leased::ToUs)).collect();
+    let made: Vec<_> = (0..50).map(|_| contract.delivery(some_endpoint(), NOW, Leased::ToUs)).collect();
     let made_ids: Vec<_> = made.iter().map(|one| one.id).collect();
     contract.routed(made).await;
     let mut answers = Vec::new();
@@ -1127,7 +1137,7 @@ async fn what_was_handed_over_is_written_before_the_lanes_end(kind: Kind) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_nodes_work_is_taken_over_on_postgres() {
     let contract = Contract::on(Kind::Postgres).await;
-    let one = delivery(some_endpoint(), NOW, Leased::ToUs);
+    let one = contract.delivery(some_endpoint(), NOW, Leased::ToUs);
     let (id, endpoint) = (one.id, one.endpoint);
     contract.routed(vec![one]).await;
     let event = contract.pending(Leased::ToUs).await;
@@ -1158,7 +1168,7 @@ async fn a_dead_nodes_work_is_taken_over_on_postgres() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_former_runs_work_is_taken_over_at_once_on_sqlite() {
     let contract = Contract::on(Kind::Sqlite).await;
-    let one = delivery(some_endpoint(), NOW, Leased::ToUs);
+    let one = contract.delivery(some_endpoint(), NOW, Leased::ToUs);
     let (id, endpoint) = (one.id, one.endpoint);
     contract.routed(vec![one]).await;
     let event = contract.pending(Leased::ToUs).await;

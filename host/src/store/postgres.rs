@@ -203,6 +203,7 @@ async fn accept(on: &mut PgConnection, node: Uuid, accepts: &[(&Event, Option<&D
         .bind(accepts.iter().map(|(.., leased)| lease(*leased, node)).collect::<Vec<_>>())
         .bind(deliveries().map(|(_, delivery)| delivery.id.as_uuid()).collect::<Vec<_>>())
         .bind(deliveries().map(|(event, _)| event.as_uuid()).collect::<Vec<_>>())
+        .bind(deliveries().map(|(_, delivery)| delivery.tenant.as_uuid()).collect::<Vec<_>>())
         .bind(deliveries().map(|(_, delivery)| delivery.endpoint.as_uuid()).collect::<Vec<_>>())
         .bind(
             deliveries()
@@ -255,6 +256,7 @@ async fn decide(on: &mut PgConnection, node: Uuid, decisions: &[(EventId, &Decid
         .bind(contents().map(|(.., content)| &content.body[..]).collect::<Vec<_>>())
         .bind(deliveries().map(|(_, delivery)| delivery.id.as_uuid()).collect::<Vec<_>>())
         .bind(deliveries().map(|(event, _)| event.as_uuid()).collect::<Vec<_>>())
+        .bind(deliveries().map(|(_, delivery)| delivery.tenant.as_uuid()).collect::<Vec<_>>())
         .bind(deliveries().map(|(_, delivery)| delivery.endpoint.as_uuid()).collect::<Vec<_>>())
         .bind(
             deliveries()

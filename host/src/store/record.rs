@@ -59,6 +59,7 @@ pub struct NewContent {
 #[derive(Debug, Clone)]
 pub struct NewDelivery {
     pub id: DeliveryId,
+    pub tenant: TenantId,
     pub endpoint: EndpointId,
     /// Index into [`Decided::contents`]; none is the payload as received.
     pub content: Option<u32>,

@@ -8,7 +8,7 @@ use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
 use hookyard_domain::{DeliveryId, EndpointId, EnvironmentId, EventId, NodeId, SenderId, TenantId, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
+use rusqlite::{Connection, Row, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::{
@@ -154,7 +154,7 @@ fn accept(on: &Connection, node: Uuid, event: &Event, decided: Option<&Decided>,
             .ok_or_else(|| Error::Statement("an event was refused for an idempotency key that names no event".into()));
     }
     for delivery in decided.map_or(&[][..], |decided| &decided.deliveries) {
-        insert_delivery(on, node, event.id, event.tenant, delivery)?;
+        insert_delivery(on, node, event.id, delivery)?;
     }
     Ok(Accepted::New)
 }
@@ -175,11 +175,11 @@ fn existing(on: &Connection, tenant: TenantId, key: &str) -> Result<Option<Progr
     }))
 }
 
-fn insert_delivery(on: &Connection, node: Uuid, event: EventId, tenant: TenantId, delivery: &NewDelivery) -> Result<(), Error> {
+fn insert_delivery(on: &Connection, node: Uuid, event: EventId, delivery: &NewDelivery) -> Result<(), Error> {
     on.prepare_cached(numbered!(sql::INSERT_DELIVERY))?.execute(params![
         delivery.id.as_uuid(),
         event.as_uuid(),
-        tenant.as_uuid(),
+        delivery.tenant.as_uuid(),
         delivery.endpoint.as_uuid(),
         delivery.content,
         (!delivery.headers.is_empty()).then(|| pairs_to_text(&delivery.headers)),
@@ -191,20 +191,16 @@ fn insert_delivery(on: &Connection, node: Uuid, event: EventId, tenant: TenantId
 }
 
 fn decide(on: &Connection, node: Uuid, event: EventId, decided: &Decided) -> Result<bool, Error> {
-    let tenant: Option<Uuid> = on
-        .prepare_cached(numbered!(sql::DECIDE_EVENT))?
-        .query_row(
-            params![
-                event.as_uuid(),
-                decided.state.as_str(),
-                decided.explanation,
-                decided.decided_at.as_micros(),
-                node
-            ],
-            |row| row.get(0),
-        )
-        .optional()?;
-    let Some(tenant) = tenant else { return Ok(false) };
+    let changed = on.prepare_cached(numbered!(sql::DECIDE_EVENT))?.execute(params![
+        event.as_uuid(),
+        decided.state.as_str(),
+        decided.explanation,
+        decided.decided_at.as_micros(),
+        node,
+    ])?;
+    if changed == 0 {
+        return Ok(false);
+    }
     for (ordinal, content) in decided.contents.iter().enumerate() {
         on.prepare_cached(numbered!(sql::INSERT_CONTENT))?.execute(params![
             event.as_uuid(),
@@ -214,7 +210,7 @@ fn decide(on: &Connection, node: Uuid, event: EventId, decided: &Decided) -> Res
         ])?;
     }
     for delivery in &decided.deliveries {
-        insert_delivery(on, node, event, TenantId::from_uuid(tenant), delivery)?;
+        insert_delivery(on, node, event, delivery)?;
     }
     Ok(true)
 }

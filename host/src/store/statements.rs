@@ -34,7 +34,9 @@ statements! {
         "INSERT INTO delivery (id, event_id, tenant_id, endpoint_id, content, headers, state, attempts, attempts_max, attempts_before, due_at, lease) \
          VALUES ($1, $2, $3, $4, $5, $6, 'waiting', 0, $7, 0, $8, $9)";
 
-    /// The batch of [`INSERT_EVENT`] and [`INSERT_DELIVERY`] as one statement: one round trip, one commit.
+    /// The batch of [`INSERT_EVENT`] and [`INSERT_DELIVERY`] as one statement: one round trip, one commit. `IS TRUE` keeps
+    /// the planner from making a join of the `IN`: with [`PLAN_BY_KEY`] that would compare every delivery of the batch with
+    /// every event, where a subplan looks each up in a hash table.
     Postgres INSERT_EVENTS =
         "WITH accepted AS ( \
            INSERT INTO event (id, tenant_id, environment_id, sender_id, endpoint_id, idempotency_key, event_type, content_type, headers, \
@@ -46,12 +48,13 @@ statements! {
              AS u (id, tenant_id, environment_id, sender_id, endpoint_id, idempotency_key, event_type, content_type, headers, \
              payload, accepted_at, state, decision, decided_at, lease) \
            ON CONFLICT (tenant_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING \
-           RETURNING id, tenant_id), \
+           RETURNING id), \
          fanned_out AS ( \
            INSERT INTO delivery (id, event_id, tenant_id, endpoint_id, content, headers, state, attempts, attempts_max, attempts_before, due_at, lease) \
-           SELECT u.id, u.event_id, accepted.tenant_id, u.endpoint_id, NULL, NULL, 'waiting', 0, u.attempts_max, 0, u.due_at, u.lease \
-           FROM UNNEST($16::uuid[], $17::uuid[], $18::uuid[], $19::bigint[], $20::bigint[], $21::uuid[]) \
-             AS u (id, event_id, endpoint_id, attempts_max, due_at, lease) JOIN accepted ON accepted.id = u.event_id) \
+           SELECT u.id, u.event_id, u.tenant_id, u.endpoint_id, NULL, NULL, 'waiting', 0, u.attempts_max, 0, u.due_at, u.lease \
+           FROM UNNEST($16::uuid[], $17::uuid[], $18::uuid[], $19::uuid[], $20::bigint[], $21::bigint[], $22::uuid[]) \
+             AS u (id, event_id, tenant_id, endpoint_id, attempts_max, due_at, lease) \
+           WHERE (u.event_id IN (SELECT id FROM accepted)) IS TRUE) \
          SELECT id FROM accepted";
 
     Both SELECT_EVENT_BY_IDEMPOTENCY_KEY =
@@ -67,29 +70,30 @@ statements! {
 
     /// Writes a decision if the event still waits for it and this node still holds it (R1, D2).
     Sqlite DECIDE_EVENT =
-        "UPDATE event SET state = $2, decision = $3, decided_at = $4, lease = NULL WHERE id = $1 AND state = 'pending' AND lease = $5 \
-         RETURNING tenant_id";
+        "UPDATE event SET state = $2, decision = $3, decided_at = $4, lease = NULL WHERE id = $1 AND state = 'pending' AND lease = $5";
     Sqlite INSERT_CONTENT =
         "INSERT INTO content (event_id, ordinal, content_type, body) VALUES ($1, $2, $3, $4)";
 
-    /// The batch of [`DECIDE_EVENT`], [`INSERT_CONTENT`] and [`INSERT_DELIVERY`] as one statement. The lease is compared in
-    /// a way no index serves: found by the lease's index, each row of the batch would read all that this node holds.
+    /// The batch of [`DECIDE_EVENT`], [`INSERT_CONTENT`] and [`INSERT_DELIVERY`] as one statement; `IS TRUE` as in
+    /// [`INSERT_EVENTS`]. The lease is compared in a way no index serves: found by the lease's index, each row of the batch
+    /// would read all that this node holds.
     Postgres DECIDE_EVENTS =
         "WITH decided AS ( \
            UPDATE event SET state = u.state, decision = u.decision, decided_at = u.decided_at, lease = NULL \
            FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::bigint[]) AS u (id, state, decision, decided_at) \
            WHERE event.id = u.id AND event.state = 'pending' AND event.lease IS NOT DISTINCT FROM $5 \
-           RETURNING event.id, event.tenant_id), \
+           RETURNING event.id), \
          written AS ( \
            INSERT INTO content (event_id, ordinal, content_type, body) \
            SELECT u.event_id, u.ordinal, u.content_type, u.body \
            FROM UNNEST($6::uuid[], $7::bigint[], $8::text[], $9::bytea[]) AS u (event_id, ordinal, content_type, body) \
-           JOIN decided ON decided.id = u.event_id), \
+           WHERE (u.event_id IN (SELECT id FROM decided)) IS TRUE), \
          fanned_out AS ( \
            INSERT INTO delivery (id, event_id, tenant_id, endpoint_id, content, headers, state, attempts, attempts_max, attempts_before, due_at, lease) \
-           SELECT u.id, u.event_id, decided.tenant_id, u.endpoint_id, u.content, u.headers, 'waiting', 0, u.attempts_max, 0, u.due_at, u.lease \
-           FROM UNNEST($10::uuid[], $11::uuid[], $12::uuid[], $13::bigint[], $14::text[], $15::bigint[], $16::bigint[], $17::uuid[]) \
-             AS u (id, event_id, endpoint_id, content, headers, attempts_max, due_at, lease) JOIN decided ON decided.id = u.event_id) \
+           SELECT u.id, u.event_id, u.tenant_id, u.endpoint_id, u.content, u.headers, 'waiting', 0, u.attempts_max, 0, u.due_at, u.lease \
+           FROM UNNEST($10::uuid[], $11::uuid[], $12::uuid[], $13::uuid[], $14::bigint[], $15::text[], $16::bigint[], $17::bigint[], \
+             $18::uuid[]) AS u (id, event_id, tenant_id, endpoint_id, content, headers, attempts_max, due_at, lease) \
+           WHERE (u.event_id IN (SELECT id FROM decided)) IS TRUE) \
          SELECT id FROM decided";
 
     /// Gives a pending event back to the table, to be routed again at `$2`.
@@ -106,7 +110,7 @@ statements! {
         "INSERT INTO attempt (delivery_id, number, started_at, duration_us, status, error, error_detail, response) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 
-    /// The batch of [`SETTLE_DELIVERY`] and [`INSERT_ATTEMPT`] as one statement; the lease as in [`DECIDE_EVENTS`].
+    /// The batch of [`SETTLE_DELIVERY`] and [`INSERT_ATTEMPT`] as one statement; `IS TRUE` and the lease as in [`DECIDE_EVENTS`].
     Postgres SETTLE_DELIVERIES =
         "WITH settled AS ( \
            UPDATE delivery SET state = u.state, attempts = u.number, due_at = u.due_at, completed_at = u.completed_at, lease = NULL \
@@ -117,7 +121,8 @@ statements! {
            INSERT INTO attempt (delivery_id, number, started_at, duration_us, status, error, error_detail, response) \
            SELECT u.id, u.number, u.started_at, u.duration_us, u.status, u.error, u.error_detail, u.response \
            FROM UNNEST($2::uuid[], $4::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bytea[]) \
-             AS u (id, number, started_at, duration_us, status, error, error_detail, response) JOIN settled ON settled.id = u.id) \
+             AS u (id, number, started_at, duration_us, status, error, error_detail, response) \
+           WHERE (u.id IN (SELECT id FROM settled)) IS TRUE) \
          SELECT id FROM settled";
 
     // -- leases -----------------------------------------------------------------------------------------------------
