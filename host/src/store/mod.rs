@@ -237,7 +237,7 @@ impl Store {
             Location::Sqlite(path) => {
                 let (sender, receiver) = commit::channel();
                 let writer = sqlite::Writer::open(path, self.node).map_err(OpenError::Writer)?;
-                let lane = commit::run(commit::Writer::Sqlite(writer), receiver, self.doubts.clone());
+                let lane = commit::run(commit::Writer::Sqlite(writer), receiver, Duration::ZERO, self.doubts.clone());
                 let (over, task) = oneshot::channel();
                 let runtime = tokio::runtime::Handle::current();
                 std::thread::Builder::new()
@@ -259,10 +259,10 @@ impl Store {
             Location::Postgres(url) => {
                 let options = PgConnectOptions::from_str(url)?.application_name("hookyard-commit");
                 let mut tasks = Vec::new();
-                let mut lane = || {
+                let mut lane = |rest| {
                     let (sender, receiver) = commit::channel();
                     let writer = commit::Writer::Postgres(Box::new(postgres::Writer::new(options.clone(), self.node)));
-                    let lane = commit::run(writer, receiver, self.doubts.clone());
+                    let lane = commit::run(writer, receiver, rest, self.doubts.clone());
                     let (over, task) = oneshot::channel();
                     tokio::spawn(async move {
                         lane.await;
@@ -273,9 +273,9 @@ impl Store {
                 };
                 (
                     Lanes {
-                        accept: lane(),
-                        route: lane(),
-                        settle: lane(),
+                        accept: lane(Duration::ZERO),
+                        route: lane(postgres::ROUTE_REST),
+                        settle: lane(postgres::SETTLE_REST),
                     },
                     tasks,
                 )

@@ -24,6 +24,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a batch may take: far above a slow flush, below what a caller would wait.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Rest of the lane of decisions, claims and releases: nobody waits for them but the deliveries they start.
+pub const ROUTE_REST: Duration = Duration::from_millis(2);
+/// Rest of the lane of settlements, which nothing waits for. A crash repeats the deliveries settled within it.
+pub const SETTLE_REST: Duration = Duration::from_millis(5);
+
 pub struct Writer {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
