@@ -5,8 +5,9 @@
 //! write when the server idles and hundreds under load; accepting knows no timer and no added delay (A1).
 //!
 //! SQLite has one lane on a thread of its own, for it has one writer. PostgreSQL has a lane per kind of write, each
-//! with its own connection, so that settling never waits behind accepting. There the lanes that no client waits for
-//! rest a few milliseconds after each commit: half a statement's cost does not depend on its rows.
+//! with its own connection, so that settling never waits behind accepting. There the lanes of
+//! decisions and settlements rest a few milliseconds after these: most of a small batch's cost does not depend on its
+//! rows.
 //!
 //! When a commit fails its outcome may be unknown. Accepts, decisions and claims are answered with the error at
 //! once; settlements, which must not be forgotten (a forgotten one repeats a delivery), stay and are tried again.
@@ -103,6 +104,12 @@ impl Write {
             Self::Decide { decided, .. } => decided.contents.iter().map(|content| content.body.len()).sum(),
             _ => 0,
         }
+    }
+
+    /// Whether there is one for each event or delivery, and a batch of them is one statement. Claims and releases are
+    /// asked for one after the other by tasks that wait for each.
+    fn comes_in_crowds(&self) -> bool {
+        matches!(self, Self::Decide { .. } | Self::Settle { .. })
     }
 
     fn finish(self, outcome: Outcome) {
@@ -209,8 +216,8 @@ pub(super) fn channel() -> (mpsc::Sender<Write>, mpsc::Receiver<Write>) {
     mpsc::channel(WAITING_WRITES_MAX)
 }
 
-/// Serves one lane until every sender is gone and nothing waits. After each commit it rests for so long while the
-/// next batch gathers.
+/// Serves one lane until every sender is gone and nothing waits. Having written decisions or settlements it rests for
+/// so long while more gather, unless a full batch of them waits already.
 pub(super) async fn run(mut writer: Writer, mut writes: mpsc::Receiver<Write>, rest: Duration, doubts: Doubts) {
     // Settlements of failed commits. Apart from the new writes, which go on being answered meanwhile.
     let mut again: Vec<Write> = Vec::new();
@@ -238,12 +245,13 @@ pub(super) async fn run(mut writer: Writer, mut writes: mpsc::Receiver<Write>, r
         }
         let mut uncommitted = std::mem::take(&mut again);
         uncommitted.append(&mut batch);
+        let more_may_gather = uncommitted.iter().any(Write::comes_in_crowds);
         while !uncommitted.is_empty() {
             let later = uncommitted.split_off(fitting(&uncommitted));
             again.extend(commit(&mut writer, uncommitted, &doubts).await);
             uncommitted = later;
         }
-        if !rest.is_zero() {
+        if more_may_gather && !rest.is_zero() && writes.len() < BATCH_WRITES_MAX {
             tokio::time::sleep(rest).await;
         }
     }

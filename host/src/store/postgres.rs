@@ -24,9 +24,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a batch may take: far above a slow flush, below what a caller would wait.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Rest of the lane of decisions, claims and releases: nobody waits for them but the deliveries they start.
+/// Rest of the lane of decisions, for which only the deliveries they make wait.
 pub const ROUTE_REST: Duration = Duration::from_millis(2);
-/// Rest of the lane of settlements, which nothing waits for. A crash repeats the deliveries settled within it.
+/// Rest of the lane of settlements, for which only the delivery's place in memory waits. A crash repeats the deliveries
+/// whose attempt ended within it or the commit that follows.
 pub const SETTLE_REST: Duration = Duration::from_millis(5);
 
 pub struct Writer {
