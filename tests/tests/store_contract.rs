@@ -31,6 +31,7 @@ on_both_databases!(
     a_batch_of_one_key_keeps_one_event,
     progress_counts_deliveries_by_how_far_they_are,
     a_decision_and_its_deliveries_appear_together,
+    a_batch_of_two_tenants_keeps_their_deliveries_apart,
     a_second_decision_changes_nothing,
     two_decisions_in_one_batch_keep_the_first_alone,
     a_decision_under_a_lost_lease_changes_nothing,
@@ -492,6 +493,53 @@ async fn a_decision_and_its_deliveries_appear_together(kind: Kind) {
     assert_eq!(&body[..], b"{\"n\":1}");
 }
 
+async fn a_batch_of_two_tenants_keeps_their_deliveries_apart(kind: Kind) {
+    let contract = Contract::on(kind).await;
+    let rows = contract.store.configuration().await.expect("the configuration is read");
+    let of = |tenant| {
+        let endpoint = rows
+            .endpoints
+            .iter()
+            .find(|row| row.tenant == tenant && row.name == "one")
+            .map(|row| row.id);
+        let event = Event {
+            tenant,
+            ..contract.event()
+        };
+        let delivery = NewDelivery {
+            tenant,
+            ..contract.delivery(endpoint.expect("there is one"), NOW, Leased::ToNobody)
+        };
+        (event, delivery)
+    };
+    let mut expected = Vec::new();
+    let mut answers = Vec::new();
+    let mut pending = Vec::new();
+    for (tenant, name) in [(contract.tenant, "acme"), (contract.other_tenant, "beta")] {
+        let (event, delivery) = of(tenant);
+        expected.push((delivery.id, event.id, name.to_owned()));
+        answers.push(hand_over(&contract.store, event, Some(routed(vec![delivery])), Leased::ToNobody));
+        let (event, delivery) = of(tenant);
+        expected.push((delivery.id, event.id, name.to_owned()));
+        pending.push((event.id, delivery));
+        answers.push(hand_over(&contract.store, event, None, Leased::ToUs));
+    }
+    for answer in answers {
+        assert_eq!(answer.await.expect("answered").expect("accepted"), Accepted::New);
+    }
+    let decisions: Vec<_> = pending
+        .into_iter()
+        .map(|(event, delivery)| hand_decision(&contract.store, event, routed(vec![delivery])))
+        .collect();
+    for decision in decisions {
+        assert!(decision.await.expect("answered").expect("decided"));
+    }
+    for (delivery, event, tenant) in expected {
+        let view = contract.store.delivery(delivery).await.expect("read").expect("there");
+        assert_eq!((view.event, view.tenant, view.endpoint.as_str()), (event, tenant, "one"));
+    }
+}
+
 async fn a_second_decision_changes_nothing(kind: Kind) {
     let contract = Contract::on(kind).await;
     let event = contract.pending(Leased::ToUs).await;
@@ -533,7 +581,7 @@ async fn two_decisions_in_one_batch_keep_the_first_alone(kind: Kind) {
 async fn a_decision_under_a_lost_lease_changes_nothing(kind: Kind) {
     let contract = Contract::on(kind).await;
     let event = contract.pending(Leased::ToUs).await;
-    contract.store.release_event(event).await.expect("released");
+    contract.store.release_events(&[event]).await.expect("released");
     let late = contract.delivery(some_endpoint(), NOW, Leased::ToNobody);
     let late_id = late.id;
     assert!(!decide(&contract.store, event, routed(vec![late])).await.expect("answered"));
@@ -614,7 +662,7 @@ async fn a_result_from_a_lost_lease_changes_nothing(kind: Kind) {
     let one = contract.delivery(endpoint, NOW, Leased::ToUs);
     let id = one.id;
     contract.routed(vec![one]).await;
-    contract.store.release_delivery(id).await.expect("released");
+    contract.store.release_deliveries(&[id]).await.expect("released");
     assert!(
         !settle(&contract.store, result(id, 1, DeliveryState::Delivered, NOW))
             .await
@@ -781,15 +829,15 @@ async fn released_work_can_be_claimed_at_once(kind: Kind) {
     contract.routed(vec![one]).await;
     let event = contract.pending(Leased::ToUs).await;
     let (other, _lanes) = contract.other_node().await;
-    other.release_delivery(id).await.expect("answered");
-    other.release_event(event).await.expect("answered");
+    other.release_deliveries(&[id]).await.expect("answered");
+    other.release_events(&[event]).await.expect("answered");
     assert_eq!(
         contract.store.leased_to_us().await.expect("read"),
         (vec![event], vec![id]),
         "another node releases nothing of ours"
     );
-    contract.store.release_delivery(id).await.expect("released");
-    contract.store.release_event(event).await.expect("released");
+    contract.store.release_deliveries(&[id]).await.expect("released");
+    contract.store.release_events(&[event]).await.expect("released");
     assert_eq!(ids(&other.claim_deliveries(endpoint, NOW, 1).await.expect("claimed")), [id]);
     assert_eq!(other.claim_events(NOW, 1).await.expect("claimed")[0].event.id, event);
 }

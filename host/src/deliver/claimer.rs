@@ -102,9 +102,7 @@ async fn release_strays(deliver: &Deliver) -> Result<(), Error> {
     let doubt = &deliver.0.store.doubts().deliveries;
     let (_, leased) = deliver.0.store.leased_to_us().await.inspect_err(|_| doubt.raise())?;
     let strays: Vec<_> = leased.into_iter().filter(|delivery| !deliver.window().holds(*delivery)).collect();
-    for delivery in &strays {
-        deliver.0.store.release_delivery(*delivery).await.inspect_err(|_| doubt.raise())?;
-    }
+    deliver.0.store.release_deliveries(&strays).await.inspect_err(|_| doubt.raise())?;
     if !strays.is_empty() {
         tracing::info!(
             deliveries = strays.len(),

@@ -203,15 +203,16 @@ impl Deliver {
 
     /// Returns deliveries to the table, unattempted.
     async fn give_back(&self, deliveries: Vec<HeldDelivery>) {
+        if self.is_closing() {
+            // They go back with the node's other leases.
+            return;
+        }
+        let ids: Vec<_> = deliveries.iter().map(|delivery| delivery.id).collect();
+        if let Err(error) = self.0.store.release_deliveries(&ids).await {
+            // The failed commit has raised the store's doubt: the claimer will find the stray leases.
+            tracing::warn!(deliveries = ids.len(), %error, "cannot give deliveries back");
+        }
         for delivery in deliveries {
-            if self.is_closing() {
-                // They go back with the node's other leases.
-                return;
-            }
-            if let Err(error) = self.0.store.release_delivery(delivery.id).await {
-                // The failed commit has raised the store's doubt: the claimer will find the stray lease.
-                tracing::warn!(delivery = %delivery.id, %error, "cannot give a delivery back");
-            }
             self.forget(delivery.endpoint, delivery.id);
         }
     }

@@ -68,9 +68,7 @@ async fn release_strays(route: &Route) -> Result<(), Error> {
     let doubt = &store.doubts().events;
     let (leased, _) = store.leased_to_us().await.inspect_err(|_| doubt.raise())?;
     let strays: Vec<_> = leased.into_iter().filter(|event| !route.queue().holds(*event)).collect();
-    for event in &strays {
-        store.release_event(*event).await.inspect_err(|_| doubt.raise())?;
-    }
+    store.release_events(&strays).await.inspect_err(|_| doubt.raise())?;
     if !strays.is_empty() {
         tracing::info!(events = strays.len(), "gave back events of a commit whose outcome was unknown");
     }

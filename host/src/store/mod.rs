@@ -396,23 +396,48 @@ impl Store {
         Ok(claimed)
     }
 
-    /// Gives a held delivery back to the table, unattempted.
-    pub async fn release_delivery(&self, delivery: DeliveryId) -> Result<(), Error> {
-        ask(&self.lanes()?.route, |done| Write::ReleaseDelivery { delivery, done }).await
+    /// Gives held deliveries back to the table, unattempted. After an error some may have been given back.
+    pub async fn release_deliveries(&self, deliveries: &[DeliveryId]) -> Result<(), Error> {
+        ask_each(&self.lanes()?.route, deliveries, |&delivery, done| Write::ReleaseDelivery {
+            delivery,
+            done,
+        })
+        .await
     }
 
-    /// Gives a held event back to the table, undecided.
-    pub async fn release_event(&self, event: EventId) -> Result<(), Error> {
-        ask(&self.lanes()?.route, |done| Write::ReleaseEvent { event, done }).await
+    /// Gives held events back to the table, undecided. After an error some may have been given back.
+    pub async fn release_events(&self, events: &[EventId]) -> Result<(), Error> {
+        ask_each(&self.lanes()?.route, events, |&event, done| Write::ReleaseEvent { event, done }).await
     }
+}
+
+/// Sends a write; its outcome comes through the channel.
+async fn tell<T: Send + 'static>(
+    lane: &mpsc::Sender<Write>,
+    write: impl FnOnce(Done<T>) -> Write,
+) -> Result<oneshot::Receiver<Result<T, Error>>, Error> {
+    let (answer, answered) = oneshot::channel();
+    let done: Done<T> = Box::new(move |outcome| drop(answer.send(outcome)));
+    lane.send(write(done)).await.map_err(|_| Error::Closed)?;
+    Ok(answered)
 }
 
 /// Sends a write and waits for its outcome.
 async fn ask<T: Send + 'static>(lane: &mpsc::Sender<Write>, write: impl FnOnce(Done<T>) -> Write) -> Result<T, Error> {
-    let (answer, answered) = oneshot::channel();
-    let done: Done<T> = Box::new(move |outcome| drop(answer.send(outcome)));
-    lane.send(write(done)).await.map_err(|_| Error::Closed)?;
-    answered.await.unwrap_or(Err(Error::Closed))
+    tell(lane, write).await?.await.unwrap_or(Err(Error::Closed))
+}
+
+/// Sends a write for each, so that they share commits, and waits for all; answers the first error.
+async fn ask_each<K>(lane: &mpsc::Sender<Write>, each: &[K], write: impl Fn(&K, Done<()>) -> Write) -> Result<(), Error> {
+    let mut answers = Vec::with_capacity(each.len());
+    for one in each {
+        answers.push(tell(lane, |done| write(one, done)).await?);
+    }
+    let mut all = Ok(());
+    for answer in answers {
+        all = all.and(answer.await.unwrap_or(Err(Error::Closed)));
+    }
+    all
 }
 
 impl std::fmt::Debug for Write {
