@@ -143,8 +143,10 @@ impl Route {
                 return None;
             }
             if let Some(event) = queue.next() {
-                // Who finds work wakes the next thread while there is more, so none is woken to find nothing.
-                if queue.can_run() {
+                // Who finds work wakes the next thread while there is more.
+                let more = queue.can_run();
+                drop(queue);
+                if more {
                     self.0.ready.notify_one();
                 }
                 return Some(event);
@@ -340,10 +342,12 @@ impl Routing for Route {
     fn hand_over(&self, held: HeldEvent) {
         let Some(sender) = held.event.origin.sender() else { return };
         let mut queue = self.queue();
+        // While something could run before, a thread is on its way to it and will wake the next.
+        let is_first = !queue.can_run();
         queue.push(sender, held);
-        let can_run = queue.can_run();
+        let wake = is_first && queue.can_run();
         drop(queue);
-        if can_run {
+        if wake {
             self.0.ready.notify_one();
         }
     }
