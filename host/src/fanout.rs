@@ -81,7 +81,6 @@ impl FanOut {
         self.held.push(HeldDelivery {
             id: row.id,
             event: event.id,
-            tenant: event.tenant,
             endpoint: endpoint.id,
             headers: target.headers,
             attempts: 0,

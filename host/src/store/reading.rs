@@ -61,21 +61,20 @@ pub(super) async fn claim_deliveries(
 }
 
 fn held_delivery(row: &PgRow) -> Result<HeldDelivery, Error> {
-    let body: Option<Vec<u8>> = row.try_get(10)?;
+    let body: Option<Vec<u8>> = row.try_get(9)?;
     Ok(HeldDelivery {
         id: DeliveryId::from_uuid(row.try_get(0)?),
         event: EventId::from_uuid(row.try_get(1)?),
-        tenant: TenantId::from_uuid(row.try_get(2)?),
-        endpoint: EndpointId::from_uuid(row.try_get(3)?),
-        headers: pairs_from_text(row.try_get::<Option<String>, _>(4)?.as_deref())?,
-        attempts: row.try_get::<i64, _>(5)? as u32,
-        attempts_max: row.try_get::<i64, _>(6)? as u16,
-        attempts_before: row.try_get::<i64, _>(7)? as u32,
-        due_at: Timestamp::from_micros(row.try_get(8)?),
-        content_type: row.try_get(9)?,
+        endpoint: EndpointId::from_uuid(row.try_get(2)?),
+        headers: pairs_from_text(row.try_get::<Option<String>, _>(3)?.as_deref())?,
+        attempts: row.try_get::<i64, _>(4)? as u32,
+        attempts_max: row.try_get::<i64, _>(5)? as u16,
+        attempts_before: row.try_get::<i64, _>(6)? as u32,
+        due_at: Timestamp::from_micros(row.try_get(7)?),
+        content_type: row.try_get(8)?,
         body: body.map_or(Body::Stored, |bytes| Body::Here(Bytes::from(bytes))),
-        event_type: row.try_get(11)?,
-        accepted_at: Timestamp::from_micros(row.try_get(12)?),
+        event_type: row.try_get(10)?,
+        accepted_at: Timestamp::from_micros(row.try_get(11)?),
     })
 }
 

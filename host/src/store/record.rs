@@ -141,7 +141,6 @@ pub struct Settle {
 pub struct HeldDelivery {
     pub id: DeliveryId,
     pub event: EventId,
-    pub tenant: TenantId,
     pub endpoint: EndpointId,
     pub headers: Pairs,
     pub attempts: u32,

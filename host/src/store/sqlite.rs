@@ -259,21 +259,20 @@ fn claim_deliveries(on: &Connection, node: Uuid, endpoint: EndpointId, due_by: T
 }
 
 fn held_delivery(row: &Row<'_>) -> Result<HeldDelivery, Error> {
-    let body: Option<Vec<u8>> = row.get(10)?;
+    let body: Option<Vec<u8>> = row.get(9)?;
     Ok(HeldDelivery {
         id: DeliveryId::from_uuid(row.get(0)?),
         event: EventId::from_uuid(row.get(1)?),
-        tenant: TenantId::from_uuid(row.get(2)?),
-        endpoint: EndpointId::from_uuid(row.get(3)?),
-        headers: pairs_from_text(row.get::<_, Option<String>>(4)?.as_deref())?,
-        attempts: row.get(5)?,
-        attempts_max: row.get(6)?,
-        attempts_before: row.get(7)?,
-        due_at: Timestamp::from_micros(row.get(8)?),
-        content_type: row.get(9)?,
+        endpoint: EndpointId::from_uuid(row.get(2)?),
+        headers: pairs_from_text(row.get::<_, Option<String>>(3)?.as_deref())?,
+        attempts: row.get(4)?,
+        attempts_max: row.get(5)?,
+        attempts_before: row.get(6)?,
+        due_at: Timestamp::from_micros(row.get(7)?),
+        content_type: row.get(8)?,
         body: body.map_or(Body::Stored, |bytes| Body::Here(Bytes::from(bytes))),
-        event_type: row.get(11)?,
-        accepted_at: Timestamp::from_micros(row.get(12)?),
+        event_type: row.get(10)?,
+        accepted_at: Timestamp::from_micros(row.get(11)?),
     })
 }
 

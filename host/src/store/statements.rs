@@ -164,7 +164,7 @@ statements! {
         "UPDATE delivery SET lease = $1 WHERE id IN (SELECT id FROM delivery WHERE endpoint_id = $2 AND completed_at IS NULL AND lease IS NULL \
            AND due_at <= $3 ORDER BY due_at LIMIT $4) RETURNING id";
     Sqlite SELECT_CLAIMED_DELIVERY =
-        "SELECT d.id, d.event_id, d.tenant_id, d.endpoint_id, d.headers, d.attempts, d.attempts_max, d.attempts_before, d.due_at, \
+        "SELECT d.id, d.event_id, d.endpoint_id, d.headers, d.attempts, d.attempts_max, d.attempts_before, d.due_at, \
          COALESCE(c.content_type, e.content_type), \
          CASE WHEN LENGTH(COALESCE(c.body, e.payload)) <= $2 THEN COALESCE(c.body, e.payload) END, e.event_type, e.accepted_at \
          FROM delivery d JOIN event e ON e.id = d.event_id \
@@ -173,8 +173,8 @@ statements! {
     Postgres CLAIM_DELIVERIES_SKIP_LOCKED =
         "WITH d AS (UPDATE delivery SET lease = $1 WHERE id IN (SELECT id FROM delivery WHERE endpoint_id = $2 AND completed_at IS NULL \
            AND lease IS NULL AND due_at <= $3 ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED) \
-           RETURNING id, event_id, tenant_id, endpoint_id, content, headers, attempts, attempts_max, attempts_before, due_at) \
-         SELECT d.id, d.event_id, d.tenant_id, d.endpoint_id, d.headers, d.attempts, d.attempts_max, d.attempts_before, d.due_at, \
+           RETURNING id, event_id, endpoint_id, content, headers, attempts, attempts_max, attempts_before, due_at) \
+         SELECT d.id, d.event_id, d.endpoint_id, d.headers, d.attempts, d.attempts_max, d.attempts_before, d.due_at, \
          COALESCE(c.content_type, e.content_type), \
          CASE WHEN LENGTH(COALESCE(c.body, e.payload)) <= $5 THEN COALESCE(c.body, e.payload) END, e.event_type, e.accepted_at \
          FROM d JOIN event e ON e.id = d.event_id LEFT JOIN content c ON c.event_id = d.event_id AND c.ordinal = d.content";
