@@ -139,7 +139,7 @@ async fn write_until_done(store: Store, clock: Clock, body: Bytes, left: Arc<Ato
             payload: body.clone(),
             accepted_at: now,
         };
-        // The same row as a sender without endpoints writes, explanation and all.
+        // The row of a sender none of whose endpoints takes the event, explanation and all.
         let decided = Decided {
             state: EventState::Dropped,
             explanation: Some(
