@@ -5,9 +5,8 @@
 //! write when the server idles and hundreds under load; accepting knows no timer and no added delay (A1).
 //!
 //! SQLite has one lane on a thread of its own, for it has one writer. PostgreSQL has a lane per kind of write, each
-//! with its own connection, so that settling never waits behind accepting. There the lanes of
-//! decisions and settlements rest a few milliseconds after these: most of a small batch's cost does not depend on its
-//! rows.
+//! with its own connection, so that settling never waits behind accepting. There a lane rests a few milliseconds after
+//! decisions or settlements: most of a small batch's cost does not depend on its rows.
 //!
 //! When a commit fails its outcome may be unknown. Accepts, decisions and claims are answered with the error at
 //! once; settlements, which must not be forgotten (a forgotten one repeats a delivery), stay and are tried again.
