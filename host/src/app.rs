@@ -12,7 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     accept::Accept,
     clock::Clock,
-    config::Config,
+    config::{Config, open_store},
     deliver::Deliver,
     egress::Egress,
     fanout::{Deliveries, Routing},
@@ -55,9 +55,7 @@ impl App {
     /// The database, the engine or the listener cannot be started; the chain says which and why.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let now = clock.now();
-        let store = Store::open(&config.database, Store::new_node_id(now), config.seal.clone(), now)
-            .await
-            .context("cannot open the store")?;
+        let store = open_store(&config.database, config.seal.clone(), now).await?;
         store.register_node(now, config.lease).await.context("cannot register this node")?;
         let (store, lanes) = store.start_lanes(&config.database)?;
 

@@ -80,12 +80,14 @@ fn key_file(path: &std::path::Path) -> anyhow::Result<String> {
     }
 }
 
-/// Opens the store for a command that does not serve.
+/// Opens the store with the key its secrets are sealed with.
 ///
 /// # Errors
-/// The database cannot be opened or is newer than this binary.
+/// The database cannot be opened, is newer than this binary, or belongs to another key.
 pub async fn open_store(database: &Location, seal: SealKey, now: Timestamp) -> anyhow::Result<Store> {
-    Store::open(database, Store::new_node_id(now), seal, now)
+    let store = Store::open(database, Store::new_node_id(now), seal, now)
         .await
-        .context("cannot open the store")
+        .context("cannot open the store")?;
+    store.claim_key().await.context("cannot use the secret key")?;
+    Ok(store)
 }

@@ -27,6 +27,12 @@ const MIGRATIONS: &[Migration] = &[
         postgres_only: true,
         sql: include_str!("../../../migrations/0002_foundation.postgres.sql"),
     },
+    Migration {
+        version: 3,
+        name: "secret_key_check",
+        postgres_only: false,
+        sql: include_str!("../../../migrations/0003_secret_key_check.sql"),
+    },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migration \

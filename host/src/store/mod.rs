@@ -150,6 +150,18 @@ pub enum OpenError {
     Thread(#[source] std::io::Error),
 }
 
+/// Why a key is not the one to open a database's secrets with.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("the secrets of this database are sealed with another key: give the one it was first used with")]
+    Other,
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// What is sealed to know a key by.
+const KEY_CHECK: &str = "hookyard";
+
 /// The lanes of group commit, by kind of write. SQLite's three are one.
 #[derive(Debug, Clone)]
 struct Lanes {
@@ -194,6 +206,7 @@ impl Store {
     pub async fn open(location: &Location, node: NodeId, seal: SealKey, now: Timestamp) -> Result<Self, OpenError> {
         let db = match location {
             Location::Sqlite(path) => {
+                create_private(path);
                 let options = SqliteConnectOptions::new()
                     .filename(path)
                     .create_if_missing(true)
@@ -229,6 +242,21 @@ impl Store {
             doubts: Doubts::default(),
             lanes: None,
         })
+    }
+
+    /// Makes this store's key the database's if it has none yet, and otherwise finds out whether it is the one.
+    ///
+    /// # Errors
+    /// [`KeyError::Other`]: the database's secrets are sealed with another key.
+    pub async fn claim_key(&self) -> Result<(), KeyError> {
+        let check = self.seal.seal(&SecretText::new(KEY_CHECK.to_owned()), KEY_CHECK, rand::random());
+        on!(self, |pool| sqlx::query(statements::CLAIM_KEY)
+            .bind(&check)
+            .execute(pool)
+            .await
+            .map(drop))?;
+        let (check,): (Vec<u8>,) = on!(self, |pool| sqlx::query_as(statements::SELECT_KEY_CHECK).fetch_one(pool).await)?;
+        self.seal.open(&check, KEY_CHECK).map(drop).map_err(|_| KeyError::Other)
     }
 
     /// Starts group commit. The lanes end when the returned store and all its clones are gone.
@@ -409,6 +437,13 @@ impl Store {
     pub async fn release_events(&self, events: &[EventId]) -> Result<(), Error> {
         ask_each(&self.lanes()?.route, events, |&event, done| Write::ReleaseEvent { event, done }).await
     }
+}
+
+/// Makes an empty database file that only its owner can read, for it holds payloads; the files SQLite puts beside it
+/// take after it. Whatever stands against that, SQLite will meet and say better.
+fn create_private(path: &std::path::Path) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    drop(std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path));
 }
 
 /// Sends a write; its outcome comes through the channel.

@@ -202,6 +202,9 @@ statements! {
 
     // -- configuration ----------------------------------------------------------------------------------------------
 
+    /// Affects no row once a key has come.
+    Both CLAIM_KEY = "UPDATE configuration SET key_check = $1 WHERE singleton = 1 AND key_check IS NULL";
+    Both SELECT_KEY_CHECK = "SELECT key_check FROM configuration WHERE singleton = 1";
     Both SELECT_REVISION = "SELECT revision FROM configuration WHERE singleton = 1";
     Both RAISE_REVISION = "UPDATE configuration SET revision = revision + 1 WHERE singleton = 1 RETURNING revision";
     /// A1 needs the flush whatever the role's default; stricter settings than `on` are left alone.
@@ -308,6 +311,10 @@ statements! {
     Both REPLAY_DELIVERIES_OF_EVENT =
         "UPDATE delivery SET state = 'waiting', completed_at = NULL, due_at = $2, attempts_before = attempts \
          WHERE event_id = $1 AND state IN ('exhausted', 'rejected', 'cancelled')";
+    /// A delivery between two attempts is due at once; its attempts count on.
+    Both HASTEN_DELIVERY = "UPDATE delivery SET due_at = $2 WHERE id = $1 AND state = 'waiting' AND lease IS NULL AND due_at > $2";
+    Both HASTEN_DELIVERIES_OF_EVENT =
+        "UPDATE delivery SET due_at = $2 WHERE event_id = $1 AND state = 'waiting' AND lease IS NULL AND due_at > $2";
     /// An event no decision delivered is routed again with the version that is active now.
     Both REROUTE_EVENT =
         "UPDATE event SET state = 'pending', decided_at = NULL, route_due_at = $2, route_failures = 0 \
