@@ -46,6 +46,7 @@ on_both_databases!(
     a_postponed_event_waits_for_its_time,
     released_work_can_be_claimed_at_once,
     replay_starts_over_and_goes_on_counting,
+    replay_brings_a_waiting_delivery_forward,
     waiting_endpoints_are_all_found_with_their_first_due_time,
     held_events_are_routed_again_when_their_plugin_works,
     held_events_are_routed_again_when_their_sender_changes,
@@ -889,6 +890,40 @@ async fn replay_starts_over_and_goes_on_counting(kind: Kind) {
     assert_eq!(contract.state(held).await, EventState::Pending);
 }
 
+async fn replay_brings_a_waiting_delivery_forward(kind: Kind) {
+    let contract = Contract::on(kind).await;
+    let endpoint = some_endpoint();
+    let one = contract.delivery(endpoint, NOW, Leased::ToUs);
+    let id = one.id;
+    let event = contract.routed(vec![one]).await;
+    let retry_at = NOW.plus(60 * SECOND);
+    assert!(
+        settle(&contract.store, result(id, 1, DeliveryState::Waiting, retry_at))
+            .await
+            .expect("settled")
+    );
+    let now = NOW.plus(SECOND);
+    assert!(contract.store.claim_deliveries(endpoint, now, 1).await.expect("claimed").is_empty());
+    assert!(contract.store.replay_delivery(id, now).await.expect("replayed"));
+    assert_eq!(
+        contract.store.replay_event(event, now).await.expect("answered"),
+        0,
+        "it is due already"
+    );
+    let claimed = contract.store.claim_deliveries(endpoint, now, 1).await.expect("claimed");
+    assert_eq!((claimed[0].attempts, claimed[0].attempts_before, claimed[0].due_at), (1, 0, now));
+    assert!(
+        !contract.store.replay_delivery(id, NOW).await.expect("answered"),
+        "what is under way is left alone"
+    );
+    assert!(
+        settle(&contract.store, result(id, 2, DeliveryState::Waiting, retry_at))
+            .await
+            .expect("settled")
+    );
+    assert_eq!(contract.store.replay_event(event, now).await.expect("replayed"), 1);
+}
+
 async fn waiting_endpoints_are_all_found_with_their_first_due_time(kind: Kind) {
     let contract = Contract::on(kind).await;
     assert_eq!(contract.store.waiting_endpoints().await.expect("read"), []);
@@ -1112,6 +1147,10 @@ async fn another_key_opens_no_secret(kind: Kind) {
         .map(drop)
         .expect_err("the secrets do not open")
         .to_string();
+    assert!(problem.contains("sealed with another key"), "{problem}");
+    contract.store.claim_key().await.expect("the first key becomes the database's");
+    contract.store.claim_key().await.expect("and stays so");
+    let problem = store.claim_key().await.expect_err("another is told").to_string();
     assert!(problem.contains("sealed with another key"), "{problem}");
 }
 

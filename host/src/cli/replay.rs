@@ -9,8 +9,8 @@ use crate::app;
 
 #[derive(Debug, Args)]
 pub(super) struct Replay {
-    /// A delivery that failed, or an event: one that is held or dead-lettered is routed again, and all its failed
-    /// deliveries start over
+    /// A delivery: one that failed starts over, one that waits for its next attempt is tried now. Or an event: one that is
+    /// held or dead-lettered is routed again, and the same is done with all its deliveries
     id: Uuid,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -29,7 +29,9 @@ impl Replay {
         };
         match self.format {
             Format::Json => say!("{}", serde_json::json!({ "id": self.id.to_string(), "restarted": restarted })),
-            Format::Table if restarted == 0 => say!("nothing to replay: it is under way, was delivered, or was dropped on purpose"),
+            Format::Table if restarted == 0 => {
+                say!("nothing to replay: it is under way or due already, was delivered, or was dropped on purpose");
+            }
             Format::Table => say!("{restarted} put back to work"),
         }
         Ok(())

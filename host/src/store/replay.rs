@@ -1,39 +1,40 @@
-//! Replay: putting what ended without success back to work, by hand.
+//! Replay: putting back to work, by hand, what ended without success or waits for its next attempt.
 
 use hookyard_domain::{DeliveryId, EventId, Timestamp};
 
-use super::{Store, error::Error, in_transaction, on, statements as sql};
+use super::{Store, error::Error, in_transaction, statements as sql};
+
+/// Runs statements of `$1` = id and `$2` = time together; counts the rows they changed.
+macro_rules! changed_by {
+    ($store:expr, $id:expr, $now:expr, $statements:expr) => {
+        in_transaction!($store, |transaction| {
+            let mut changed = 0;
+            for statement in $statements {
+                changed += sqlx::query(statement)
+                    .bind($id)
+                    .bind($now)
+                    .execute(&mut *transaction)
+                    .await?
+                    .rows_affected();
+            }
+            changed
+        })
+    };
+}
 
 impl Store {
-    /// Starts an exhausted, rejected or cancelled delivery over. `false`: there is no such delivery.
+    /// Starts an exhausted, rejected or cancelled delivery over, and brings one that waits for its next attempt forward.
+    /// `false`: there is no such delivery.
     pub async fn replay_delivery(&self, id: DeliveryId, now: Timestamp) -> Result<bool, Error> {
-        let changed = on!(self, |pool| sqlx::query(sql::REPLAY_DELIVERY)
-            .bind(id.as_uuid())
-            .bind(now.as_micros())
-            .execute(pool)
-            .await
-            .map(|done| done.rows_affected()))?;
+        let statements = [sql::REPLAY_DELIVERY, sql::HASTEN_DELIVERY];
+        let changed = changed_by!(self, id.as_uuid(), now.as_micros(), statements);
         Ok(changed > 0)
     }
 
-    /// Routes a held or dead-lettered event again, and starts its failed deliveries over. Returns how many rows that
-    /// put back to work.
+    /// Routes a held or dead-lettered event again, and does with its deliveries as [`Store::replay_delivery`]. Returns how
+    /// many rows that put back to work.
     pub async fn replay_event(&self, id: EventId, now: Timestamp) -> Result<u64, Error> {
-        let at = now.as_micros();
-        Ok(in_transaction!(self, |transaction| {
-            let events = sqlx::query(sql::REROUTE_EVENT)
-                .bind(id.as_uuid())
-                .bind(at)
-                .execute(&mut *transaction)
-                .await?
-                .rows_affected();
-            let deliveries = sqlx::query(sql::REPLAY_DELIVERIES_OF_EVENT)
-                .bind(id.as_uuid())
-                .bind(at)
-                .execute(&mut *transaction)
-                .await?
-                .rows_affected();
-            events + deliveries
-        }))
+        let statements = [sql::REROUTE_EVENT, sql::REPLAY_DELIVERIES_OF_EVENT, sql::HASTEN_DELIVERIES_OF_EVENT];
+        Ok(changed_by!(self, id.as_uuid(), now.as_micros(), statements))
     }
 }
