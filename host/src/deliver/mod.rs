@@ -29,7 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     attempt::Made,
-    window::{Next, Verdict, Window},
+    window::{Next, Turn, Verdict, Window},
 };
 use crate::{
     clock::Clock,
@@ -144,7 +144,10 @@ impl Deliver {
             outcome if outcome.counts_against_endpoint() => Verdict::Failure,
             _ => Verdict::OurFault,
         };
-        self.window().report(delivery.endpoint, verdict, now);
+        let turn = self.window().report(delivery.endpoint, verdict, now);
+        if let Some(turn) = turn {
+            log_turn(endpoint, turn);
+        }
         let settlement = judge(endpoint, &delivery, made.outcome, now);
         let duration_us = i64::try_from(begun.elapsed().as_micros()).unwrap_or(i64::MAX);
         self.settle(endpoint, &delivery, settlement, made.into_record(started_at, duration_us), now)
@@ -278,6 +281,16 @@ fn judge(endpoint: &Endpoint, delivery: &HeldDelivery, outcome: Outcome, now: Ti
     let since_replay = delivery.attempts - delivery.attempts_before + 1;
     let attempts_max = AttemptsMax::new(delivery.attempts_max).unwrap_or(AttemptsMax::MAX);
     settle(endpoint.profile, since_replay, attempts_max, outcome, now, rand::random())
+}
+
+fn log_turn(endpoint: &Endpoint, turn: Turn) {
+    let (tenant, endpoint) = (&endpoint.tenant.name, &endpoint.name);
+    match turn {
+        Turn::Blocked { until } => {
+            tracing::warn!(tenant, endpoint, %until, "the endpoint failed too often in a row; its deliveries wait");
+        }
+        Turn::Recovered => tracing::info!(tenant, endpoint, "the endpoint works again"),
+    }
 }
 
 fn log(endpoint: &Endpoint, delivery: &HeldDelivery, settle: &Settle) {

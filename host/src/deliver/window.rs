@@ -56,6 +56,16 @@ pub enum Verdict {
     OurFault,
 }
 
+/// What an attempt changed for its endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// It is left alone until then.
+    Blocked {
+        until: Timestamp,
+    },
+    Recovered,
+}
+
 #[derive(Default)]
 pub struct Window {
     held: HashSet<DeliveryId>,
@@ -147,14 +157,19 @@ impl Window {
         lane.queue.drain(..).collect()
     }
 
-    /// Reports how an attempt went, for the endpoint's breaker.
-    pub fn report(&mut self, endpoint: EndpointId, verdict: Verdict, now: Timestamp) {
-        if let Some(breaker) = self.lanes.get_mut(&endpoint).and_then(|lane| lane.breaker.as_mut()) {
-            match verdict {
-                Verdict::Success => breaker.on_success(),
-                Verdict::Failure => breaker.on_failure(now),
-                Verdict::OurFault => breaker.on_abandoned(),
-            }
+    /// Reports how an attempt went, for the endpoint's breaker. Answers what that changes for the endpoint, if anything.
+    pub fn report(&mut self, endpoint: EndpointId, verdict: Verdict, now: Timestamp) -> Option<Turn> {
+        let breaker = self.lanes.get_mut(&endpoint)?.breaker.as_mut()?;
+        let before = breaker.state();
+        match verdict {
+            Verdict::Success => breaker.on_success(),
+            Verdict::Failure => breaker.on_failure(now),
+            Verdict::OurFault => breaker.on_abandoned(),
+        }
+        match (before, breaker.state()) {
+            (State::Passing { .. } | State::Probing, State::Blocked { until }) => Some(Turn::Blocked { until }),
+            (State::Blocked { .. } | State::Probing, State::Passing { .. }) => Some(Turn::Recovered),
+            _ => None,
         }
     }
 
@@ -226,6 +241,24 @@ mod tests {
         let told: Vec<bool> = (0..PLACES_PER_ENDPOINT).map(|n| window.free(endpoint(1), delivery(n))).collect();
         assert_eq!(told.iter().filter(|told| **told).count(), 1);
         assert!(told[PLACES_PER_ENDPOINT / 2 - 1], "told when half of the share is free");
+    }
+
+    #[test]
+    fn a_turn_of_an_endpoint_is_told_once() {
+        let mut window = Window::default();
+        window.take(endpoint(1), delivery(1));
+        let settings = Settings::default();
+        let admit = |window: &mut Window, now| {
+            let lane = window.lanes.entry(endpoint(1)).or_default();
+            lane.breaker.get_or_insert_with(|| Breaker::new(settings)).admit(now)
+        };
+        assert_eq!(admit(&mut window, NOW), Admit::Pass);
+        let turns: Vec<_> = (0..6).map(|_| window.report(endpoint(1), Verdict::Failure, NOW)).collect();
+        let until = NOW.plus(settings.block_for);
+        assert_eq!(turns, [None, None, None, None, Some(Turn::Blocked { until }), None]);
+        assert_eq!(admit(&mut window, until), Admit::Probe);
+        assert_eq!(window.report(endpoint(1), Verdict::Success, until), Some(Turn::Recovered));
+        assert_eq!(window.report(endpoint(1), Verdict::Success, until), None);
     }
 
     #[test]
