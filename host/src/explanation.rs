@@ -18,6 +18,9 @@ pub struct Explanation {
     pub plugin: Option<PluginRun>,
     /// `pass`, `deliver`, `drop` or `failed`.
     pub outcome: String,
+    /// Why the sender's plugin was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<Reason>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drop: Option<Reason>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,6 +126,19 @@ pub fn candidates(endpoints: &[Arc<Endpoint>], event_type: &str) -> (Vec<Arc<End
         }
     }
     (candidates, skipped)
+}
+
+/// Why a plugin was not asked about an event.
+pub fn not_handled(plugin: &str, event_type: &str) -> Reason {
+    let message = if event_type.is_empty() {
+        format!("plugin \"{plugin}\" handles events by their type, and this one has none: it passes as it came")
+    } else {
+        format!("plugin \"{plugin}\" does not handle \"{event_type}\": the event passes as it came")
+    };
+    Reason {
+        code: "event-type-not-handled".to_owned(),
+        message,
+    }
 }
 
 /// Why an event of a sender without a single candidate goes nowhere.

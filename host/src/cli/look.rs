@@ -251,6 +251,9 @@ fn print_explanation(explanation: &Explanation) {
         );
     }
     say!("outcome    {}", explanation.outcome);
+    if let Some(pass) = &explanation.pass {
+        say!("passed     {}: {}", pass.code, pass.message);
+    }
     if let Some(failure) = &explanation.failure {
         say!(
             "failure    {} {}: {} (policy {})",

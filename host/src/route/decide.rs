@@ -87,8 +87,8 @@ impl Ruling {
         }
     }
 
-    /// The sender has no plugin (any more), or its plugin does not ask for this type of event.
-    pub(super) fn pass(event: &Event, sender: &Sender) -> Self {
+    /// The sender has no plugin (any more), or for this reason its plugin is not asked.
+    pub(super) fn pass(event: &Event, sender: &Sender, why: Option<Reason>) -> Self {
         let (candidates, skipped) = candidates(&sender.endpoints, &event.event_type);
         if candidates.is_empty() {
             return Self::no_candidates(sender, skipped);
@@ -96,6 +96,7 @@ impl Ruling {
         let explanation = Explanation {
             by: "sender".to_owned(),
             outcome: "pass".to_owned(),
+            pass: why,
             skipped,
             ..Explanation::default()
         };

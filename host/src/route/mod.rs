@@ -32,7 +32,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{decide::Ruling, queue::Queue};
 use crate::{
     clock::Clock,
-    explanation::candidates,
+    explanation::{candidates, not_handled},
     fanout::{Deliveries, Routing},
     run::run,
     store::{
@@ -168,14 +168,16 @@ impl Route {
         let active = self.active(&sender);
         let generation = active.as_ref().map(|active| active.generation);
         let ruling = match &sender.plugin {
-            None => Ruling::pass(event, &sender),
+            None => Ruling::pass(event, &sender, None),
             Some(plugin) => match active {
                 // A version is active, and on its way to this node.
                 None if snapshot.has_active_plugin(sender.tenant.id, plugin) => {
                     return self.postpone(&held, now.plus(UNLOADED_WAIT), held.failures);
                 }
                 None => Ruling::no_version(event, &sender, plugin),
-                Some(active) if !active.handles(&event.event_type) => Ruling::pass(event, &sender),
+                Some(active) if !active.handles(&event.event_type) => {
+                    Ruling::pass(event, &sender, Some(not_handled(plugin, &event.event_type)))
+                }
                 Some(active) => match self.run(&held, &sender, plugin, &active, now) {
                     Ok(ruling) => ruling,
                     Err(until) => {
