@@ -3,7 +3,7 @@
 //! Reading collects every problem of the file instead of stopping at the first, each with the place it stands at.
 //! Secrets never stand in the file: they come from the environment or from files of their own.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, io::Read as _, path::Path};
 
 use hookyard_domain::{failure::FailurePolicy, pattern::EventPattern, retry::AttemptsMax};
 use serde::Deserialize;
@@ -17,6 +17,8 @@ const NAME_CHARS_MAX: usize = 64;
 const CREDENTIAL_CHARS_MIN: usize = 20;
 /// Longest ingest token (HookSentry contract, section 12).
 const TOKEN_CHARS_MAX: usize = 512;
+/// Far above any secret, far below what a device file would give.
+const SECRET_FILE_BYTES_MAX: u64 = 64 * 1_024;
 const URL_CHARS_MAX: usize = 2_048;
 const METADATA_KEYS_MAX: usize = 32;
 const METADATA_VALUE_CHARS_MAX: usize = 1_024;
@@ -170,7 +172,14 @@ impl Secrets for SystemSecrets<'_> {
     }
 
     fn file(&self, path: &Path) -> Result<String, String> {
-        std::fs::read_to_string(self.base.join(path)).map_err(|error| format!("cannot read {}: {error}", path.display()))
+        let mut text = String::new();
+        std::fs::File::open(self.base.join(path))
+            .and_then(|file| file.take(SECRET_FILE_BYTES_MAX + 1).read_to_string(&mut text))
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        if text.len() as u64 > SECRET_FILE_BYTES_MAX {
+            return Err(format!("{} is larger than {SECRET_FILE_BYTES_MAX} bytes", path.display()));
+        }
+        Ok(text)
     }
 }
 
@@ -217,6 +226,24 @@ fn syntax(text: &str, error: &toml::de::Error) -> String {
         }
         None => message,
     }
+}
+
+/// A plugin's configuration as it is handed over. What JSON has no form for is refused: guessing one would reach the
+/// plugin as something nobody wrote.
+fn json(value: toml::Value) -> Result<serde_json::Value, &'static str> {
+    Ok(match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) if number.is_finite() => number.into(),
+        toml::Value::Float(_) => return Err("JSON has no inf and nan"),
+        toml::Value::Boolean(truth) => truth.into(),
+        toml::Value::Datetime(_) => return Err("JSON has no dates and times: write them as strings, in quotes"),
+        toml::Value::Array(items) => items.into_iter().map(json).collect::<Result<Vec<_>, _>>()?.into(),
+        toml::Value::Table(table) => {
+            let members = table.into_iter().map(|(key, value)| Ok::<_, &str>((key, json(value)?)));
+            serde_json::Value::Object(members.collect::<Result<_, _>>()?)
+        }
+    })
 }
 
 struct Reader<'a> {
@@ -413,10 +440,11 @@ impl Reader<'_> {
         if let Some(plugin) = &raw.plugin {
             self.name(&format!("{at}, plugin"), plugin);
         }
-        let config = serde_json::to_string(&raw.config.unwrap_or_default()).unwrap_or_else(|error| {
-            self.problem(&format!("{at}, config"), &error.to_string());
-            "{}".to_owned()
+        let config = json(toml::Value::Table(raw.config.unwrap_or_default())).unwrap_or_else(|problem| {
+            self.problem(&format!("{at}, config"), problem);
+            serde_json::Value::Null
         });
+        let config = config.to_string();
         if config.len() > CONFIG_BYTES_MAX {
             self.problem(&format!("{at}, config"), &format!("is larger than {CONFIG_BYTES_MAX} bytes"));
         }

@@ -28,6 +28,9 @@ pub fn scan(folder: &Path) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     for (tenant, folder) in visible(folder)? {
         if !folder.is_dir() {
+            if tenant.ends_with(".wasm") {
+                tracing::warn!(path = %folder.display(), "a plugin belongs into its tenant's folder; the file is left alone");
+            }
             continue;
         }
         for (file, path) in visible(&folder)? {

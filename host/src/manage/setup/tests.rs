@@ -121,3 +121,27 @@ fn one_credential_names_one_thing() {
     let twice = format!("{GOOD}\n[[tenant.sender]]\nname='other'\ntoken={{env='SNDR'}}");
     assert!(problems(&twice)[0].contains("same credential"));
 }
+
+#[test]
+fn a_configuration_is_what_json_can_say() {
+    let with = |config: &str| GOOD.replace("{ ignore_bots = true, n = 3 }", config);
+    for (config, part) in [
+        ("{ since = 2026-01-01 }", "write them as strings"),
+        ("{ nested = [{ at = 07:32:00 }] }", "write them as strings"),
+        ("{ limit = inf }", "no inf and nan"),
+        ("{ limit = nan }", "no inf and nan"),
+    ] {
+        let found = problems(&with(config));
+        assert!(found.len() == 1 && found[0].contains(part), "{config}: {found:?}");
+    }
+}
+
+#[test]
+fn a_secret_file_that_never_ends_is_refused() {
+    let secrets = SystemSecrets { base: Path::new("/") };
+    assert!(
+        secrets
+            .file(Path::new("dev/zero"))
+            .is_err_and(|problem| problem.contains("larger than"))
+    );
+}
