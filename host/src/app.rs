@@ -56,6 +56,7 @@ impl App {
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let now = clock.now();
         let store = open_store(&config.database, config.seal.clone(), now).await?;
+        store.claim_key().await.context("cannot keep the secret key's check")?;
         store.register_node(now, config.lease).await.context("cannot register this node")?;
         let (store, lanes) = store.start_lanes(&config.database)?;
 

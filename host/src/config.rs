@@ -88,6 +88,6 @@ pub async fn open_store(database: &Location, seal: SealKey, now: Timestamp) -> a
     let store = Store::open(database, Store::new_node_id(now), seal, now)
         .await
         .context("cannot open the store")?;
-    store.claim_key().await.context("cannot use the secret key")?;
+    store.check_key().await?;
     Ok(store)
 }

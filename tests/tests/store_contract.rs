@@ -1148,7 +1148,14 @@ async fn another_key_opens_no_secret(kind: Kind) {
         .expect_err("the secrets do not open")
         .to_string();
     assert!(problem.contains("sealed with another key"), "{problem}");
-    contract.store.claim_key().await.expect("the first key becomes the database's");
+    let refused = store.claim_key().await;
+    assert!(refused.is_err(), "a key that opens nothing does not become the database's");
+    assert!(!contract.store.check_key().await.expect("read"), "none has been claimed");
+    contract
+        .store
+        .claim_key()
+        .await
+        .expect("the key that opens the secrets becomes the database's");
     contract.store.claim_key().await.expect("and stays so");
     let problem = store.claim_key().await.expect_err("another is told").to_string();
     assert!(problem.contains("sealed with another key"), "{problem}");

@@ -63,6 +63,7 @@ impl Apply {
             .map_err(|problems| Failure::Usage(format!("{} is not applied:\n{problems}", self.file.display())))?;
         check_plugin_configs(&store, &setup, &rows).await?;
         if !self.dry_run && !plan.changes.is_empty() {
+            store.claim_key().await?;
             store.configure(&plan.changes, rows.revision, app::now()).await?;
         }
         self.print(&plan)

@@ -84,7 +84,7 @@ enum Command {
     Events(look::Events),
     /// Lists deliveries, or shows one with its attempts
     Deliveries(look::Deliveries),
-    /// Starts failed deliveries over, tries waiting ones now, or routes a held event again
+    /// Starts failed deliveries over, makes waiting ones due, or routes a held event again
     Replay(replay::Replay),
 }
 
@@ -151,7 +151,7 @@ async fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Serve(serve) => serve.run(&cli.common).await,
         Command::Apply(apply) => apply.run(&cli.common).await,
         Command::Migrate => {
-            let store = cli.common.store().await?;
+            let store = cli.common.keyless_store().await?;
             say!("the {} database is at this version's schema", store.kind());
             Ok(())
         }
@@ -189,15 +189,23 @@ impl Common {
                 path.display()
             )));
         }
-        // To look at events takes no secret: without the key at hand any will do, and none is made.
+        self.keyless_store().await
+    }
+
+    /// Opens the database, made if need be, for what takes no secret. The key need not be at hand, and none is made.
+    async fn keyless_store(&self) -> Result<Store, Failure> {
+        let database = self.database()?;
+        if self.database.is_none() {
+            self.make_data_dir()?;
+        }
         let seal = SealKey::from_bytes(&rand::random());
         let now = app::now();
-        Ok(Store::open(&self.database()?, Store::new_node_id(now), seal, now)
+        Ok(Store::open(&database, Store::new_node_id(now), seal, now)
             .await
             .context("cannot open the store")?)
     }
 
-    /// Opens the database, made if need be.
+    /// Opens the database, made if need be, with the key of its secrets.
     async fn store(&self) -> Result<Store, Failure> {
         let database = self.database()?;
         self.make_data_dir()?;

@@ -153,7 +153,7 @@ pub enum OpenError {
 /// Why a key is not the one to open a database's secrets with.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    #[error("the secrets of this database are sealed with another key: give the one it was first used with")]
+    #[error("the secrets of this database are sealed with another key than the one given or kept in the data folder")]
     Other,
     #[error(transparent)]
     Store(#[from] Error),
@@ -244,19 +244,35 @@ impl Store {
         })
     }
 
-    /// Makes this store's key the database's if it has none yet, and otherwise finds out whether it is the one.
+    /// Whether the database's secrets are known to be sealed with this store's key. `false`: none has been claimed yet.
     ///
     /// # Errors
-    /// [`KeyError::Other`]: the database's secrets are sealed with another key.
+    /// [`KeyError::Other`]: they are sealed with another.
+    pub async fn check_key(&self) -> Result<bool, KeyError> {
+        let (check,): (Option<Vec<u8>>,) = on!(self, |pool| sqlx::query_as(statements::SELECT_KEY_CHECK).fetch_one(pool).await)?;
+        match check {
+            Some(check) => self.seal.open(&check, KEY_CHECK).map(|_| true).map_err(|_| KeyError::Other),
+            None => Ok(false),
+        }
+    }
+
+    /// Makes this store's key the database's, if it has none yet and the key opens the secrets that are there.
+    ///
+    /// # Errors
+    /// As [`Store::check_key`]; a secret does not open.
     pub async fn claim_key(&self) -> Result<(), KeyError> {
+        if self.check_key().await? {
+            return Ok(());
+        }
+        self.configuration().await?;
         let check = self.seal.seal(&SecretText::new(KEY_CHECK.to_owned()), KEY_CHECK, rand::random());
         on!(self, |pool| sqlx::query(statements::CLAIM_KEY)
             .bind(&check)
             .execute(pool)
             .await
             .map(drop))?;
-        let (check,): (Vec<u8>,) = on!(self, |pool| sqlx::query_as(statements::SELECT_KEY_CHECK).fetch_one(pool).await)?;
-        self.seal.open(&check, KEY_CHECK).map(drop).map_err(|_| KeyError::Other)
+        // Of two keys that come at once one has won.
+        self.check_key().await.map(drop)
     }
 
     /// Starts group commit. The lanes end when the returned store and all its clones are gone.
