@@ -167,7 +167,10 @@ impl Window {
             Verdict::OurFault => breaker.on_abandoned(),
         }
         match (before, breaker.state()) {
-            (State::Passing { .. } | State::Probing, State::Blocked { until }) => Some(Turn::Blocked { until }),
+            // A probe that came to nothing for a reason of ours says nothing about the endpoint.
+            (State::Passing { .. } | State::Probing, State::Blocked { until }) if verdict == Verdict::Failure => {
+                Some(Turn::Blocked { until })
+            }
             (State::Blocked { .. } | State::Probing, State::Passing { .. }) => Some(Turn::Recovered),
             _ => None,
         }
@@ -256,6 +259,8 @@ mod tests {
         let turns: Vec<_> = (0..6).map(|_| window.report(endpoint(1), Verdict::Failure, NOW)).collect();
         let until = NOW.plus(settings.block_for);
         assert_eq!(turns, [None, None, None, None, Some(Turn::Blocked { until }), None]);
+        assert_eq!(admit(&mut window, until), Admit::Probe);
+        assert_eq!(window.report(endpoint(1), Verdict::OurFault, until), None);
         assert_eq!(admit(&mut window, until), Admit::Probe);
         assert_eq!(window.report(endpoint(1), Verdict::Success, until), Some(Turn::Recovered));
         assert_eq!(window.report(endpoint(1), Verdict::Success, until), None);
