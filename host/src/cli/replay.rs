@@ -9,7 +9,7 @@ use crate::app;
 
 #[derive(Debug, Args)]
 pub(super) struct Replay {
-    /// A delivery: one that failed starts over, one that waits for its next attempt is tried now. Or an event: one that is
+    /// A delivery: one that failed starts over, one that waits for its next attempt is due now. Or an event: one that is
     /// held or dead-lettered is routed again, and the same is done with all its deliveries
     id: Uuid,
     #[arg(long, value_enum, default_value_t = Format::Table)]

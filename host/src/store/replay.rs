@@ -23,16 +23,16 @@ macro_rules! changed_by {
 }
 
 impl Store {
-    /// Starts an exhausted, rejected or cancelled delivery over, and brings one that waits for its next attempt forward.
-    /// `false`: there is no such delivery.
+    /// Starts an exhausted, rejected or cancelled delivery over, and brings one that waits forward. `false`: nothing was to
+    /// be done, or there is no such delivery.
     pub async fn replay_delivery(&self, id: DeliveryId, now: Timestamp) -> Result<bool, Error> {
         let statements = [sql::REPLAY_DELIVERY, sql::HASTEN_DELIVERY];
         let changed = changed_by!(self, id.as_uuid(), now.as_micros(), statements);
         Ok(changed > 0)
     }
 
-    /// Routes a held or dead-lettered event again, and does with its deliveries as [`Store::replay_delivery`]. Returns how
-    /// many rows that put back to work.
+    /// Routes a held or dead-lettered event again, and does with its deliveries as [`Store::replay_delivery`], but for
+    /// those whose plugin chose to delay them. Returns how many rows that put back to work.
     pub async fn replay_event(&self, id: EventId, now: Timestamp) -> Result<u64, Error> {
         let statements = [sql::REROUTE_EVENT, sql::REPLAY_DELIVERIES_OF_EVENT, sql::HASTEN_DELIVERIES_OF_EVENT];
         Ok(changed_by!(self, id.as_uuid(), now.as_micros(), statements))

@@ -311,10 +311,11 @@ statements! {
     Both REPLAY_DELIVERIES_OF_EVENT =
         "UPDATE delivery SET state = 'waiting', completed_at = NULL, due_at = $2, attempts_before = attempts \
          WHERE event_id = $1 AND state IN ('exhausted', 'rejected', 'cancelled')";
-    /// A delivery between two attempts is due at once; its attempts count on.
+    /// A delivery that waits is due at once, whatever it waits for; its attempts count on.
     Both HASTEN_DELIVERY = "UPDATE delivery SET due_at = $2 WHERE id = $1 AND state = 'waiting' AND lease IS NULL AND due_at > $2";
+    /// Those between two attempts only: a delay the plugin decided on stands (R1).
     Both HASTEN_DELIVERIES_OF_EVENT =
-        "UPDATE delivery SET due_at = $2 WHERE event_id = $1 AND state = 'waiting' AND lease IS NULL AND due_at > $2";
+        "UPDATE delivery SET due_at = $2 WHERE event_id = $1 AND state = 'waiting' AND attempts > 0 AND lease IS NULL AND due_at > $2";
     /// An event no decision delivered is routed again with the version that is active now.
     Both REROUTE_EVENT =
         "UPDATE event SET state = 'pending', decided_at = NULL, route_due_at = $2, route_failures = 0 \
