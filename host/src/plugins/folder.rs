@@ -23,24 +23,36 @@ pub struct Found {
     pub plugin: String,
 }
 
-/// Lists the module files, in a stable order. A folder that does not exist is empty.
-pub fn scan(folder: &Path) -> io::Result<Vec<Found>> {
-    let mut found = Vec::new();
+/// What a look at the folder brought.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// The module files, in a stable order.
+    pub found: Vec<Found>,
+    /// Files that are no plugin where they are, and why.
+    pub misplaced: Vec<(PathBuf, &'static str)>,
+}
+
+/// Looks at the folder. One that does not exist is empty.
+pub fn scan(folder: &Path) -> io::Result<Scan> {
+    let mut scan = Scan::default();
     for (tenant, folder) in visible(folder)? {
         if !folder.is_dir() {
             if tenant.ends_with(".wasm") {
-                tracing::warn!(path = %folder.display(), "a plugin belongs into its tenant's folder; the file is left alone");
+                scan.misplaced.push((folder, "a plugin belongs into its tenant's folder"));
             }
             continue;
         }
         for (file, path) in visible(&folder)? {
-            if let Some(plugin) = file.strip_suffix(".wasm")
-                && is_name(plugin, &path)
-                && let Ok(metadata) = path.metadata()
+            let Some(plugin) = file.strip_suffix(".wasm") else { continue };
+            if !is_name(plugin) {
+                scan.misplaced.push((path, "not a plugin's name (a-z, 0-9, '-', '_', '.')"));
+                continue;
+            }
+            if let Ok(metadata) = path.metadata()
                 && metadata.is_file()
-                && found.len() < FILES_MAX
+                && scan.found.len() < FILES_MAX
             {
-                found.push(Found {
+                scan.found.push(Found {
                     plugin: plugin.to_owned(),
                     modified_at: modified_at(&metadata),
                     tenant: tenant.clone(),
@@ -49,20 +61,16 @@ pub fn scan(folder: &Path) -> io::Result<Vec<Found>> {
             }
         }
     }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(found)
+    scan.found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(scan)
 }
 
 /// Whether a set-up file could name the plugin; no sender can use one under another name.
-fn is_name(plugin: &str, path: &Path) -> bool {
-    let fits = !plugin.is_empty()
+fn is_name(plugin: &str) -> bool {
+    !plugin.is_empty()
         && plugin
             .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c));
-    if !fits {
-        tracing::warn!(path = %path.display(), "not a plugin's name (a-z, 0-9, '-', '_', '.'); the file is left alone");
-    }
-    fits
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c))
 }
 
 /// A file system that keeps no times counts every file as new.
@@ -123,13 +131,20 @@ mod tests {
         ] {
             std::fs::write(folder.path().join(file), b"x").expect("a file");
         }
-        let found = scan(folder.path()).expect("the folder is readable");
-        let names: Vec<_> = found.iter().map(|found| (found.tenant.as_str(), found.plugin.as_str())).collect();
+        let scan = scan(folder.path()).expect("the folder is readable");
+        let names: Vec<_> = scan
+            .found
+            .iter()
+            .map(|found| (found.tenant.as_str(), found.plugin.as_str()))
+            .collect();
         assert_eq!(names, [("acme", "route")]);
+        let mut misplaced: Vec<_> = scan.misplaced.iter().filter_map(|(path, _)| path.file_name()).collect();
+        misplaced.sort_unstable();
+        assert_eq!(misplaced, ["Bad Name.wasm", "stray.wasm"]);
     }
 
     #[test]
     fn a_folder_that_is_not_there_is_empty() {
-        assert!(scan(Path::new("no/such/folder")).is_ok_and(|found| found.is_empty()));
+        assert!(scan(Path::new("no/such/folder")).is_ok_and(|scan| scan.found.is_empty() && scan.misplaced.is_empty()));
     }
 }

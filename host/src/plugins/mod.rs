@@ -12,7 +12,7 @@ mod folder;
 mod trial;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -53,6 +53,8 @@ struct Inner {
     folder: Option<PathBuf>,
     /// What each file held when it was last judged, so that it is judged once.
     judged: Mutex<HashMap<PathBuf, Judged>>,
+    /// Misplaced files that have been warned of.
+    told: Mutex<HashSet<PathBuf>>,
     look: Notify,
 }
 
@@ -82,6 +84,7 @@ impl Plugins {
             clock,
             folder,
             judged: Mutex::default(),
+            told: Mutex::default(),
             look: Notify::new(),
         }))
     }
@@ -136,21 +139,33 @@ impl Plugins {
             }
         }
         let Some(folder) = self.0.folder.clone() else { return Ok(()) };
-        let found = match tokio::task::spawn_blocking(move || folder::scan(&folder)).await {
-            Ok(Ok(found)) => found,
+        let scan = match tokio::task::spawn_blocking(move || folder::scan(&folder)).await {
+            Ok(Ok(scan)) => scan,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "cannot read the plugin folder");
                 return Ok(());
             }
             Err(_) => return Ok(()),
         };
-        for file in found {
+        self.tell_misplaced(scan.misplaced).await;
+        for file in scan.found {
             let path = file.path.clone();
             if let Err(error) = self.consider(file, &rows).await {
                 tracing::warn!(path = %path.display(), %error, "cannot take up a plugin file now; it will be looked at again");
             }
         }
         Ok(())
+    }
+
+    /// Warns of each misplaced file once, for as long as it stays.
+    async fn tell_misplaced(&self, misplaced: Vec<(PathBuf, &'static str)>) {
+        let mut told = self.0.told.lock().await;
+        for (path, why) in &misplaced {
+            if !told.contains(path) {
+                tracing::warn!(path = %path.display(), why, "a file in the plugin folder is left alone");
+            }
+        }
+        *told = misplaced.into_iter().map(|(path, _)| path).collect();
     }
 
     /// Loads the active version if this node does not have that generation yet.
