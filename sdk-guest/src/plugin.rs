@@ -72,7 +72,7 @@ impl Manifest {
         self
     }
 
-    /// Names the event patterns this plugin handles; other events skip it and pass to every endpoint as they came.
+    /// Names the event patterns this plugin handles; other events skip it and pass to every candidate as they came.
     pub fn event_types<T: Into<String>>(mut self, patterns: impl IntoIterator<Item = T>) -> Self {
         self.event_types = patterns.into_iter().map(Into::into).collect();
         self
