@@ -73,6 +73,10 @@ fn key_file(path: &std::path::Path) -> anyhow::Result<String> {
     file.sync_all()?;
     let linked = std::fs::hard_link(&beside, path);
     std::fs::remove_file(&beside)?;
+    if let Some(folder) = path.parent() {
+        // The name, too, must outlive a power cut: what is sealed with a lost key is lost.
+        std::fs::File::open(folder)?.sync_all()?;
+    }
     match linked {
         Ok(()) => Ok(text),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(std::fs::read_to_string(path)?),

@@ -894,8 +894,9 @@ async fn replay_brings_a_waiting_delivery_forward(kind: Kind) {
     let contract = Contract::on(kind).await;
     let endpoint = some_endpoint();
     let one = contract.delivery(endpoint, NOW, Leased::ToUs);
-    let id = one.id;
-    let event = contract.routed(vec![one]).await;
+    let delayed = contract.delivery(some_endpoint(), NOW.plus(60 * SECOND), Leased::ToNobody);
+    let (id, delayed_id) = (one.id, delayed.id);
+    let event = contract.routed(vec![one, delayed]).await;
     let retry_at = NOW.plus(60 * SECOND);
     assert!(
         settle(&contract.store, result(id, 1, DeliveryState::Waiting, retry_at))
@@ -921,7 +922,12 @@ async fn replay_brings_a_waiting_delivery_forward(kind: Kind) {
             .await
             .expect("settled")
     );
-    assert_eq!(contract.store.replay_event(event, now).await.expect("replayed"), 1);
+    assert_eq!(
+        contract.store.replay_event(event, now).await.expect("replayed"),
+        1,
+        "a delay the plugin decided on stands"
+    );
+    assert!(contract.store.replay_delivery(delayed_id, now).await.expect("replayed"));
 }
 
 async fn waiting_endpoints_are_all_found_with_their_first_due_time(kind: Kind) {

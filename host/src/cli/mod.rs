@@ -195,7 +195,7 @@ impl Common {
     /// Opens the database, made if need be, for what takes no secret. The key need not be at hand, and none is made.
     async fn keyless_store(&self) -> Result<Store, Failure> {
         let database = self.database()?;
-        if self.database.is_none() {
+        if matches!(&database, Location::Sqlite(path) if path.starts_with(&self.data_dir)) {
             self.make_data_dir()?;
         }
         let seal = SealKey::from_bytes(&rand::random());
