@@ -15,12 +15,10 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::{
     clock::Clock,
+    configuration::{Configuration, Endpoint, Sender},
     explanation::{Chosen, Explanation, candidates, no_endpoint},
     fanout::{Deliveries, FanOut, Routing, Target},
-    store::{
-        Accepted, Decided, Error, Event, HeldEvent, Leased, NewDelivery, Origin, Pairs, Progress, Store,
-        snapshot::{Configuration, Endpoint, Sender},
-    },
+    store::{Accepted, Decided, Error, Event, HeldEvent, Leased, NewDelivery, Origin, Pairs, Progress, Store},
 };
 
 /// The token an event came in by, resolved.

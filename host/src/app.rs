@@ -13,14 +13,16 @@ use crate::{
     accept::Accept,
     clock::Clock,
     config::{Config, open_store},
+    configuration::Configuration,
     deliver::Deliver,
     egress::Egress,
     fanout::{Deliveries, Routing},
     http::{self, Server},
+    installed::Installed,
     plugins::Plugins,
     route::{self, Route},
-    store::{LaneTasks, Liveness, Store, snapshot::Configuration},
-    wasm::{Engine, Installed},
+    store::{LaneTasks, Liveness, Store},
+    wasm::Engine,
 };
 
 /// How often the configuration's revision is looked at, beneath the notices: a missed one is noticed within a second.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hookyard_domain::failure::PluginFailure;
 use serde::{Deserialize, Serialize};
 
-use crate::store::snapshot::{Endpoint, EndpointStatus};
+use crate::configuration::{Endpoint, EndpointStatus};
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Explanation {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hookyard_domain::{DeliveryId, EndpointId, EventId, SenderId, Timestamp};
 
-use crate::store::{Body, Event, HeldDelivery, HeldEvent, Leased, NewDelivery, Pairs, snapshot::Endpoint};
+use crate::configuration::Endpoint;
+use crate::store::{Body, Event, HeldDelivery, HeldEvent, Leased, NewDelivery, Pairs};
 
 /// Where committed deliveries go.
 pub trait Deliveries: Send + Sync {

@@ -9,15 +9,19 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod configuration;
 pub mod deliver;
-pub mod egress;
 pub mod explanation;
 pub mod fanout;
 pub mod http;
+pub mod installed;
 pub mod manage;
 pub mod plugins;
 pub mod route;
 pub mod run;
-pub mod store;
 pub mod telemetry;
-pub mod wasm;
+
+// The adapters are crates of their own beside this one, so that cargo itself keeps them from knowing each other.
+pub use hookyard_egress as egress;
+pub use hookyard_store as store;
+pub use hookyard_wasm as wasm;

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    store::{
-        Event,
-        snapshot::{Endpoint, Sender},
-    },
+    configuration::{Endpoint, Sender},
+    store::Event,
     wasm::{Body, Call, CallLimits, EndpointView, EventView, Module, Run},
 };
 

@@ -12,8 +12,9 @@ use hookyard_domain::{
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{
+    configuration::Endpoint,
     egress::{Egress, Failure},
-    store::{Attempt, HeldDelivery, snapshot::Endpoint},
+    store::{Attempt, HeldDelivery},
 };
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");

@@ -33,12 +33,10 @@ use self::{
 };
 use crate::{
     clock::Clock,
+    configuration::{Configuration, Endpoint},
     egress::Egress,
     fanout::Deliveries,
-    store::{
-        Attempt, Body, Error, HeldDelivery, Settle, Store,
-        snapshot::{Configuration, Endpoint},
-    },
+    store::{Attempt, Body, Error, HeldDelivery, Settle, Store},
 };
 
 /// Large bodies read from the store and being sent at once: at the default body limit, 200 MiB.

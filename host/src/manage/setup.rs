@@ -9,7 +9,8 @@ use hookyard_domain::{failure::FailurePolicy, pattern::EventPattern, retry::Atte
 use serde::Deserialize;
 use url::Url;
 
-use crate::store::{SecretText, snapshot::standard_secret};
+use crate::configuration::standard_secret;
+use crate::store::SecretText;
 
 /// Characters of a name: it stands in paths, logs and pages.
 const NAME_CHARS_MAX: usize = 64;

@@ -26,8 +26,10 @@ use self::folder::Found;
 pub use self::trial::check_config;
 use crate::{
     clock::Clock,
-    store::{Error, PluginRow, Store, snapshot::Configuration},
-    wasm::{Active, Engine, Installed},
+    configuration::Configuration,
+    installed::{Active, Installed},
+    store::{Error, PluginRow, Store},
+    wasm::Engine,
 };
 
 /// How often the folder and the table are looked at without a reason: file systems without change notices exist.
@@ -297,7 +299,7 @@ impl Plugins {
     }
 }
 
-fn uses(sender: &crate::store::snapshot::Sender, tenant: TenantId, plugin: &str) -> bool {
+fn uses(sender: &crate::configuration::Sender, tenant: TenantId, plugin: &str) -> bool {
     sender.tenant.id == tenant && sender.plugin.as_deref() == Some(plugin)
 }
 

@@ -15,8 +15,9 @@ use hookyard_domain::{
 };
 
 use crate::{
+    configuration::Sender,
     run::run,
-    store::{Error, Event, Origin, Store, snapshot::Sender},
+    store::{Error, Event, Origin, Store},
     wasm::{CallLimits, ConfigRefused, Module},
 };
 
@@ -32,7 +33,9 @@ pub struct Trial {
 pub async fn prepare(store: &Store, senders: &[Arc<Sender>]) -> Result<Vec<Trial>, Error> {
     let mut trials = Vec::with_capacity(senders.len());
     for sender in senders {
-        let events = store.recent_events(sender, EVENTS_PER_SENDER).await?;
+        let events = store
+            .recent_events(sender.tenant.id, sender.environment, sender.id, EVENTS_PER_SENDER)
+            .await?;
         trials.push(Trial {
             sender: Arc::clone(sender),
             events,

@@ -10,13 +10,12 @@ use hookyard_domain::{
 };
 
 use crate::{
+    configuration::{Endpoint, Sender},
     explanation::{Chosen, Explanation, Failure, LogEntry, PluginRun, Reason, Skipped, candidates, no_endpoint},
     fanout::{Deliveries, FanOut, Target},
-    store::{
-        Decided, Event, NewContent, Pairs,
-        snapshot::{Endpoint, Sender},
-    },
-    wasm::{Active, Run},
+    installed::Active,
+    store::{Decided, Event, NewContent, Pairs},
+    wasm::Run,
 };
 
 /// What was decided about an event, not yet rows.

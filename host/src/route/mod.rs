@@ -32,14 +32,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{decide::Ruling, queue::Queue};
 use crate::{
     clock::Clock,
+    configuration::{Configuration, Sender},
     explanation::{candidates, not_handled},
     fanout::{Deliveries, Routing},
+    installed::{Active, Installed},
     run::run,
-    store::{
-        Error, HeldEvent, Store,
-        snapshot::{Configuration, Sender},
-    },
-    wasm::{Active, CallLimits, Installed},
+    store::{Error, HeldEvent, Store},
+    wasm::CallLimits,
 };
 
 /// Wait for a version that is active but not loaded here yet.

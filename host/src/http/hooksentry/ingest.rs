@@ -27,14 +27,12 @@ use serde::Serialize;
 use super::{allow_any_origin, preflight, refusal, words};
 use crate::{
     accept::{Accept, Answer, Incoming, Source},
+    configuration::{EndpointStatus, Sender},
     http::{
         body::{Bodies, Received, Refused},
         unavailable,
     },
-    store::{
-        Error, Pairs, Progress,
-        snapshot::{EndpointStatus, Sender},
-    },
+    store::{Error, Pairs, Progress},
 };
 
 const API_KEY: &str = "x-api-key";

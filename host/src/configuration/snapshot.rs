@@ -22,7 +22,7 @@ use hookyard_domain::{
 use http::HeaderName;
 use url::Url;
 
-use super::{EndpointRow, Error, Pairs, Rows, SenderRow, Store, TenantRow};
+use crate::store::{EndpointRow, Error, Pairs, Rows, SenderRow, Store, TenantRow};
 
 pub struct Tenant {
     pub id: TenantId,

@@ -227,13 +227,13 @@ mod tests {
     use wasmtime::component::{Component, Linker};
 
     use super::*;
-    use crate::wasm::Settings;
+    use crate::Settings;
 
     /// Runs the export `run` of a component given as text, with imports linked as an upload's are.
     fn run(text: &str, limits: CallLimits) -> Executed<()> {
         let engine = Engine::new(&Settings::default()).unwrap();
         let component = Component::new(engine.runtime(), text).unwrap();
-        let linker: Linker<State> = crate::wasm::link(engine.runtime(), &component).unwrap();
+        let linker: Linker<State> = crate::link(engine.runtime(), &component).unwrap();
         let module = linker.instantiate_pre(&component).unwrap();
         let setup = Setup {
             limits,

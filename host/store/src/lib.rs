@@ -21,7 +21,6 @@ mod record;
 mod replay;
 mod rows;
 mod seal;
-pub mod snapshot;
 mod sqlite;
 pub mod statements;
 
@@ -63,8 +62,8 @@ pub(crate) async fn in_time<T, E: Into<Error>>(query: impl Future<Output = Resul
 macro_rules! on {
     ($store:expr, |$pool:ident| $body:expr) => {
         match &$store.db {
-            $crate::store::Db::Sqlite($pool) => $crate::store::in_time(async { $body }).await,
-            $crate::store::Db::Postgres($pool) => $crate::store::in_time(async { $body }).await,
+            $crate::Db::Sqlite($pool) => $crate::in_time(async { $body }).await,
+            $crate::Db::Postgres($pool) => $crate::in_time(async { $body }).await,
         }
     };
 }
@@ -75,21 +74,21 @@ macro_rules! on {
 macro_rules! in_transaction {
     ($store:expr, |$transaction:ident| $body:block) => {
         match &$store.db {
-            $crate::store::Db::Sqlite(pool) => {
-                $crate::store::in_time(async {
+            $crate::Db::Sqlite(pool) => {
+                $crate::in_time(async {
                     let mut $transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
                     let outcome = $body;
                     $transaction.commit().await?;
-                    Ok::<_, $crate::store::Error>(outcome)
+                    Ok::<_, $crate::Error>(outcome)
                 })
                 .await?
             }
-            $crate::store::Db::Postgres(pool) => {
-                $crate::store::in_time(async {
+            $crate::Db::Postgres(pool) => {
+                $crate::in_time(async {
                     let mut $transaction = pool.begin().await?;
                     let outcome = $body;
                     $transaction.commit().await?;
-                    Ok::<_, $crate::store::Error>(outcome)
+                    Ok::<_, $crate::Error>(outcome)
                 })
                 .await?
             }

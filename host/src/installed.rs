@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use arc_swap::ArcSwap;
 use hookyard_domain::{TenantId, pattern::EventPattern};
 
-use super::Module;
+use crate::wasm::Module;
 
 /// A version that is serving.
 #[derive(Clone)]

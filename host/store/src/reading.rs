@@ -13,7 +13,6 @@ use super::{
     on,
     record::{Body, CLAIM_BYTES_MAX, Event, HELD_BODY_BYTES_MAX, HeldDelivery, HeldEvent, Origin, Progress},
     rows::{delivery_state, event_state, pairs_from_text},
-    snapshot::Sender,
     statements as sql,
 };
 
@@ -257,9 +256,15 @@ impl Store {
     }
 
     /// The newest events of a sender whose routing worked, to try a plugin version on.
-    pub async fn recent_events(&self, sender: &Sender, limit: u32) -> Result<Vec<Event>, Error> {
+    pub async fn recent_events(
+        &self,
+        tenant: TenantId,
+        environment: EnvironmentId,
+        sender: SenderId,
+        limit: u32,
+    ) -> Result<Vec<Event>, Error> {
         let rows: Vec<(Uuid, String, String, String, Vec<u8>, i64)> = on!(self, |pool| sqlx::query_as(sql::SELECT_RECENT_EVENTS)
-            .bind(sender.id.as_uuid())
+            .bind(sender.as_uuid())
             .bind(i64::from(limit))
             .fetch_all(pool)
             .await)?;
@@ -267,9 +272,9 @@ impl Store {
             .map(|(id, event_type, content_type, headers, payload, accepted_at)| {
                 Ok(Event {
                     id: EventId::from_uuid(id),
-                    tenant: sender.tenant.id,
-                    environment: sender.environment,
-                    origin: Origin::Sender(sender.id),
+                    tenant,
+                    environment,
+                    origin: Origin::Sender(sender),
                     idempotency_key: None,
                     event_type,
                     content_type,

@@ -19,7 +19,6 @@ mod call;
 mod contract;
 mod engine;
 mod inspect;
-mod installed;
 mod limits;
 mod log;
 mod replay;
@@ -43,7 +42,6 @@ use self::contract::{CheckConfigResult, RouteParams, RouteResult};
 pub use self::engine::{Allocation, Engine, EngineError, Settings};
 pub use self::inspect::{Capability, Refusal};
 use self::inspect::{Inspected, InterfaceName};
-pub use self::installed::{Active, Installed};
 pub use self::limits::{CallLimits, MEMORY_BYTES_CEILING};
 pub use self::log::{Level, LogLine};
 
