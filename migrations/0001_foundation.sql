@@ -1,12 +1,22 @@
--- Foundation: tenants and what they configure, events, deliveries, attempts, plugins, nodes.
+-- Foundation: configuration, facts, work.
 --
--- One text for SQLite and PostgreSQL. Ids are UUIDv7 (16-byte BLOBs in SQLite), times are Unix
--- microseconds, booleans do not exist, JSON is text. A CHECK is named as the sentence it holds.
+-- One text for SQLite and PostgreSQL. Ids are UUIDv7 (16-byte BLOBs in SQLite), times are Unix microseconds, a yes or no
+-- is 1 or 0, JSON is text. A CHECK is named as the sentence it holds. What stands between `sqlite:` comment marks is read by SQLite
+-- alone: WITHOUT ROWID keeps a row in its primary key's tree, which saves a second tree and its 26 bytes a row. Tables
+-- with large rows do without it, for their tree would hold whole rows in its inner nodes.
+
+-- Configuration ------------------------------------------------------------------------------------------------------
+--
+-- A row's revision is that of the whole configuration when the row last changed, so a node reads what is newer than what
+-- it has. A deleted row stays, marked, for as long as facts name it.
 
 -- One row: raised by every change of configuration, watched by every node.
 CREATE TABLE configuration (
     singleton BIGINT PRIMARY KEY CONSTRAINT one_row_only CHECK (singleton = 1),
-    revision BIGINT NOT NULL
+    revision BIGINT NOT NULL,
+    -- A known text sealed with the key of the database's secrets, so that a process with another key is told at its
+    -- start. None until the first process that brings a key.
+    key_check BYTEA
 );
 INSERT INTO configuration (singleton, revision) VALUES (1, 1);
 
@@ -15,7 +25,7 @@ CREATE TABLE node (
     id UUID PRIMARY KEY,
     started_at BIGINT NOT NULL,
     alive_until BIGINT NOT NULL
-);
+) /*sqlite: WITHOUT ROWID */;
 
 CREATE TABLE tenant (
     id UUID PRIMARY KEY,
@@ -23,44 +33,108 @@ CREATE TABLE tenant (
     attempts_max BIGINT NOT NULL CONSTRAINT tenant_attempts_max_in_range CHECK (attempts_max BETWEEN 1 AND 100),
     breaker_block_s BIGINT NOT NULL CONSTRAINT breaker_block_is_positive CHECK (breaker_block_s >= 1),
     webhook_secret_sealed BYTEA NOT NULL,
+    revision BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL
+    updated_at BIGINT NOT NULL,
+    deleted_at BIGINT
 );
+CREATE INDEX tenant_changed ON tenant (revision);
 
 CREATE TABLE environment (
     id UUID PRIMARY KEY,
     tenant_id UUID NOT NULL REFERENCES tenant (id),
+    slug TEXT NOT NULL,
     name TEXT NOT NULL,
+    is_default BIGINT NOT NULL CONSTRAINT environment_is_default_or_not CHECK (is_default IN (0, 1)),
+    revision BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
-    UNIQUE (tenant_id, name)
+    updated_at BIGINT NOT NULL,
+    deleted_at BIGINT
 );
+CREATE UNIQUE INDEX environment_slug ON environment (tenant_id, slug) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX environment_default ON environment (tenant_id) WHERE is_default = 1 AND deleted_at IS NULL;
+CREATE INDEX environment_changed ON environment (revision);
 
-CREATE TABLE api_key (
+-- A customer of the tenant's own, with endpoints of its own.
+CREATE TABLE application (
     id UUID PRIMARY KEY,
     tenant_id UUID NOT NULL REFERENCES tenant (id),
     name TEXT NOT NULL,
-    key_hash BYTEA NOT NULL UNIQUE,
+    external_id TEXT,
+    metadata TEXT NOT NULL,
+    endpoints_max BIGINT CONSTRAINT application_endpoints_max_is_not_negative CHECK (endpoints_max >= 0),
+    shows_event_types BIGINT NOT NULL CONSTRAINT application_shows_event_types_or_not CHECK (shows_event_types IN (0, 1)),
+    revision BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
-    revoked_at BIGINT,
-    UNIQUE (tenant_id, name)
+    updated_at BIGINT NOT NULL,
+    deleted_at BIGINT
 );
+CREATE UNIQUE INDEX application_external_id ON application (tenant_id, external_id) WHERE external_id IS NOT NULL AND deleted_at IS NULL;
+CREATE INDEX application_changed ON application (revision);
+
+CREATE TABLE event_type (
+    id UUID PRIMARY KEY,
+    tenant_id UUID NOT NULL REFERENCES tenant (id),
+    name TEXT NOT NULL,
+    description TEXT,
+    revision BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    deleted_at BIGINT
+);
+CREATE UNIQUE INDEX event_type_name ON event_type (tenant_id, name) WHERE deleted_at IS NULL;
+CREATE INDEX event_type_changed ON event_type (revision);
+
+-- The event types an environment shows to those who may subscribe there.
+CREATE TABLE event_type_published (
+    environment_id UUID NOT NULL REFERENCES environment (id),
+    event_type_id UUID NOT NULL REFERENCES event_type (id),
+    published_at BIGINT NOT NULL,
+    PRIMARY KEY (environment_id, event_type_id)
+) /*sqlite: WITHOUT ROWID */;
 
 CREATE TABLE endpoint (
     id UUID PRIMARY KEY,
     tenant_id UUID NOT NULL REFERENCES tenant (id),
     environment_id UUID NOT NULL REFERENCES environment (id),
-    name TEXT NOT NULL,
+    application_id UUID REFERENCES application (id),
+    name TEXT,
+    description TEXT,
     url TEXT NOT NULL,
-    status TEXT NOT NULL CONSTRAINT endpoint_status_is_known CHECK (status IN ('active', 'inactive', 'suspended')),
+    -- What its owner set. What its receiver's failures did is in endpoint_breaker.
+    status TEXT NOT NULL CONSTRAINT endpoint_status_is_known CHECK (status IN ('active', 'inactive')),
     profile TEXT NOT NULL,
-    event_patterns TEXT NOT NULL,
+    -- Any JSON object up to 16 KiB.
     metadata TEXT NOT NULL,
     concurrency_max BIGINT NOT NULL CONSTRAINT concurrency_is_positive CHECK (concurrency_max >= 1),
-    token_hash BYTEA UNIQUE,
+    -- None: the tenant's.
+    attempts_max BIGINT CONSTRAINT endpoint_attempts_max_in_range CHECK (attempts_max BETWEEN 1 AND 100),
+    -- A signing secret of its own; none: the tenant's. The previous one signs beside it until its time is over.
+    secret_sealed BYTEA,
+    previous_secret_sealed BYTEA,
+    previous_secret_until BIGINT,
+    -- Outbound authentication: a sealed JSON document.
+    auth_sealed BYTEA,
+    revision BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
-    UNIQUE (environment_id, name)
+    deleted_at BIGINT,
+    CONSTRAINT previous_secret_has_an_end CHECK ((previous_secret_sealed IS NULL) = (previous_secret_until IS NULL))
 );
+CREATE UNIQUE INDEX endpoint_name ON endpoint (environment_id, name) WHERE name IS NOT NULL AND deleted_at IS NULL;
+CREATE INDEX endpoint_of_tenant ON endpoint (tenant_id, id);
+CREATE INDEX endpoint_changed ON endpoint (revision);
+
+-- One event pattern of an endpoint. Changing one raises its endpoint's revision.
+CREATE TABLE subscription (
+    id UUID PRIMARY KEY,
+    endpoint_id UUID NOT NULL REFERENCES endpoint (id),
+    pattern TEXT NOT NULL,
+    -- Where the subscription was made by naming a registered type, which owns the pattern's text.
+    event_type_id UUID REFERENCES event_type (id),
+    created_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX subscription_pattern ON subscription (endpoint_id, pattern);
 
 CREATE TABLE plugin_module (
     hash BYTEA PRIMARY KEY,
@@ -78,10 +152,13 @@ CREATE TABLE plugin (
     refused_hash BYTEA,
     refused_reason TEXT,
     refused_at BIGINT,
+    -- Raised by activations alone: a refusal changes nothing about where events go.
+    revision BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
     UNIQUE (tenant_id, name)
 );
+CREATE INDEX plugin_changed ON plugin (revision);
 
 CREATE TABLE plugin_activation (
     plugin_id UUID NOT NULL REFERENCES plugin (id),
@@ -89,14 +166,15 @@ CREATE TABLE plugin_activation (
     hash BYTEA NOT NULL REFERENCES plugin_module (hash),
     activated_at BIGINT NOT NULL,
     PRIMARY KEY (plugin_id, generation)
-);
+) /*sqlite: WITHOUT ROWID */;
 
 CREATE TABLE sender (
     id UUID PRIMARY KEY,
     tenant_id UUID NOT NULL REFERENCES tenant (id),
     environment_id UUID NOT NULL REFERENCES environment (id),
-    name TEXT NOT NULL,
-    token_hash BYTEA NOT NULL UNIQUE,
+    -- Its own destination, where it has one.
+    endpoint_id UUID REFERENCES endpoint (id),
+    name TEXT,
     status TEXT NOT NULL CONSTRAINT sender_status_is_known CHECK (status IN ('active', 'inactive')),
     plugin TEXT,
     config TEXT NOT NULL,
@@ -105,77 +183,145 @@ CREATE TABLE sender (
     exposed_headers TEXT NOT NULL,
     -- JSON list of endpoint names the sender may choose from; NULL is all of its environment.
     endpoints TEXT,
+    revision BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
-    UNIQUE (environment_id, name)
+    deleted_at BIGINT
 );
+CREATE UNIQUE INDEX sender_name ON sender (environment_id, name) WHERE name IS NOT NULL AND deleted_at IS NULL;
+CREATE INDEX sender_of_tenant ON sender (tenant_id, id);
+CREATE INDEX sender_changed ON sender (revision);
 
--- From here on no REFERENCES: these rows are written by the thousand per second, each by the one
--- statement that also writes what it refers to, and a lookup per column and row buys nothing there.
+-- A person who logs in.
+CREATE TABLE user_account (
+    id UUID PRIMARY KEY,
+    tenant_id UUID NOT NULL REFERENCES tenant (id),
+    email TEXT NOT NULL UNIQUE,
+    password_hash TEXT NOT NULL,
+    role TEXT NOT NULL,
+    status TEXT NOT NULL CONSTRAINT user_status_is_known CHECK (status IN ('active', 'inactive')),
+    revision BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+CREATE INDEX user_of_tenant ON user_account (tenant_id, id);
+CREATE INDEX user_changed ON user_account (revision);
 
--- One accepted payload, kept byte for byte. `lease` names the node that is routing it.
+-- Every kind of key and token. Looked up by the SHA-256 of its whole text; a sealed copy is kept only where an API shows
+-- it again.
+CREATE TABLE credential (
+    id UUID PRIMARY KEY,
+    -- NULL is the operator's.
+    tenant_id UUID REFERENCES tenant (id),
+    kind TEXT NOT NULL,
+    -- What it stands for: an endpoint's or a sender's ingest token, a user's session. NULL is the tenant as a whole.
+    subject_id UUID,
+    environment_id UUID REFERENCES environment (id),
+    name TEXT,
+    -- What it allows, in the words of its kind.
+    rights TEXT NOT NULL,
+    hash BYTEA NOT NULL UNIQUE,
+    sealed BYTEA,
+    expires_at BIGINT,
+    disabled_at BIGINT,
+    revoked_at BIGINT,
+    last_used_at BIGINT,
+    revision BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX credential_name ON credential (tenant_id, kind, name) WHERE name IS NOT NULL AND revoked_at IS NULL;
+CREATE INDEX credential_subject ON credential (subject_id) WHERE subject_id IS NOT NULL;
+CREATE INDEX credential_changed ON credential (revision);
+
+-- Facts --------------------------------------------------------------------------------------------------------------
+--
+-- Only ever inserted, so that a large row is written once, and gone by age. From here on no REFERENCES: these rows are
+-- written by the thousand per second, each by the one transaction that also writes what it refers to, and a lookup per
+-- column and row buys nothing there.
+
+-- One accepted payload, kept byte for byte. The payload is the last column: a list reads what stands before it.
 CREATE TABLE event (
     id UUID PRIMARY KEY,
     tenant_id UUID NOT NULL,
     environment_id UUID NOT NULL,
-    -- Exactly one of the two says which token the event came in by.
-    sender_id UUID,
-    endpoint_id UUID,
+    -- What it came in by: a sender's token, an endpoint's own, or a credential that names what it publishes.
+    source_kind TEXT NOT NULL CONSTRAINT event_source_is_known CHECK (source_kind IN ('sender', 'endpoint', 'credential')),
+    source_id UUID NOT NULL,
     idempotency_key TEXT,
     event_type TEXT NOT NULL,
-    content_type TEXT NOT NULL,
-    headers TEXT NOT NULL,
-    payload BYTEA NOT NULL,
+    -- NULL is application/json.
+    content_type TEXT,
+    -- JSON list of pairs; NULL is none.
+    headers TEXT,
     accepted_at BIGINT NOT NULL,
-    state TEXT NOT NULL CONSTRAINT event_state_is_known CHECK (state IN ('pending', 'routed', 'dropped', 'held', 'dead-lettered')),
-    -- JSON: what decided, with what version, and why each endpoint was or was not chosen.
-    decision TEXT,
-    decided_at BIGINT,
-    route_due_at BIGINT NOT NULL,
-    route_failures BIGINT NOT NULL,
-    lease UUID,
-    CONSTRAINT came_by_exactly_one_token CHECK ((sender_id IS NULL) <> (endpoint_id IS NULL)),
-    CONSTRAINT decided_at_iff_not_pending CHECK ((decided_at IS NULL) = (state = 'pending')),
-    CONSTRAINT only_pending_events_are_leased CHECK (lease IS NULL OR state = 'pending')
+    payload_bytes BIGINT NOT NULL,
+    payload BYTEA NOT NULL
 );
-CREATE UNIQUE INDEX event_idempotency ON event (tenant_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
-CREATE INDEX event_waiting ON event (route_due_at) WHERE state = 'pending' AND lease IS NULL;
-CREATE INDEX event_leased ON event (lease) WHERE lease IS NOT NULL;
-CREATE INDEX event_held ON event (sender_id) WHERE state = 'held';
+CREATE INDEX event_of_tenant ON event (tenant_id, id);
 
--- A payload a plugin made, shared by the deliveries of its event that point at it.
+-- What a request with an idempotency key became (A2). A row past its time counts as absent.
+CREATE TABLE idempotency (
+    tenant_id UUID NOT NULL,
+    -- Whose keys these are: the API, its route, the endpoint, as its dialect says.
+    scope TEXT NOT NULL,
+    key TEXT NOT NULL,
+    event_id UUID NOT NULL,
+    -- SHA-256 of the request, where another request under the same key is to be told apart.
+    fingerprint BYTEA,
+    -- NULL is never.
+    expires_at BIGINT,
+    PRIMARY KEY (tenant_id, scope, key)
+) /*sqlite: WITHOUT ROWID */;
+CREATE INDEX idempotency_expiry ON idempotency (expires_at) WHERE expires_at IS NOT NULL;
+
+-- What was decided about an event and why. An event that went straight to the endpoint whose token it came in by has none.
+CREATE TABLE decision (
+    event_id UUID NOT NULL,
+    -- 1 for the first; a held event that is routed again gets another.
+    run BIGINT NOT NULL,
+    outcome TEXT NOT NULL CONSTRAINT decision_outcome_is_known CHECK (outcome IN ('routed', 'dropped', 'held', 'dead-lettered')),
+    decided_by TEXT NOT NULL,
+    decided_at BIGINT NOT NULL,
+    -- The plugin's activation, where a plugin ran, and what the run took.
+    plugin_id UUID,
+    generation BIGINT,
+    cpu_us BIGINT,
+    wall_us BIGINT,
+    memory_bytes BIGINT,
+    -- JSON: reasons, endpoints that were passed over, annotations, log lines; NULL when there is nothing to add.
+    detail TEXT,
+    PRIMARY KEY (event_id, run)
+) /*sqlite: WITHOUT ROWID */;
+
+-- A payload a plugin made, shared by the deliveries of its decision that point at it.
 CREATE TABLE content (
     event_id UUID NOT NULL,
+    run BIGINT NOT NULL,
     ordinal BIGINT NOT NULL,
-    content_type TEXT NOT NULL,
+    -- NULL is application/json.
+    content_type TEXT,
     body BYTEA NOT NULL,
-    PRIMARY KEY (event_id, ordinal)
+    PRIMARY KEY (event_id, run, ordinal)
 );
 
--- One event for one endpoint. `lease` names the node that has it in memory.
+-- One event for one endpoint.
 CREATE TABLE delivery (
     id UUID PRIMARY KEY,
     event_id UUID NOT NULL,
     tenant_id UUID NOT NULL,
     endpoint_id UUID NOT NULL,
-    -- NULL is the event's payload as received.
+    -- The decision that made it; several runs may each make one for the same endpoint.
+    run BIGINT NOT NULL,
+    kind TEXT NOT NULL CONSTRAINT delivery_kind_is_known CHECK (kind IN ('event', 'test', 'replay')),
+    -- Of the run's contents; NULL is the event's payload as received.
     content BIGINT,
-    headers TEXT,
-    state TEXT NOT NULL CONSTRAINT delivery_state_is_known CHECK (state IN ('waiting', 'delivered', 'rejected', 'exhausted', 'cancelled')),
-    attempts BIGINT NOT NULL CONSTRAINT attempts_are_not_negative CHECK (attempts >= 0),
-    -- attempts, counted since the last replay, at which the delivery gives up
-    attempts_max BIGINT NOT NULL,
-    -- attempts made before the last replay
-    attempts_before BIGINT NOT NULL,
-    due_at BIGINT NOT NULL,
-    completed_at BIGINT,
-    lease UUID,
-    CONSTRAINT completed_at_iff_not_waiting CHECK ((completed_at IS NULL) = (state = 'waiting')),
-    CONSTRAINT only_waiting_deliveries_are_leased CHECK (lease IS NULL OR state = 'waiting')
-);
-CREATE UNIQUE INDEX delivery_of_event ON delivery (event_id, endpoint_id);
-CREATE INDEX delivery_waiting ON delivery (endpoint_id, due_at) WHERE completed_at IS NULL AND lease IS NULL;
-CREATE INDEX delivery_leased ON delivery (lease) WHERE lease IS NOT NULL;
+    -- JSON list of pairs; NULL is none.
+    headers TEXT
+) /*sqlite: WITHOUT ROWID */;
+CREATE INDEX delivery_of_event ON delivery (event_id);
+CREATE INDEX delivery_of_endpoint ON delivery (endpoint_id, id);
+CREATE INDEX delivery_of_tenant ON delivery (tenant_id, id);
 
 CREATE TABLE attempt (
     delivery_id UUID NOT NULL,
@@ -188,4 +334,63 @@ CREATE TABLE attempt (
     response BYTEA,
     PRIMARY KEY (delivery_id, number),
     CONSTRAINT answered_or_failed CHECK ((status IS NULL) <> (error IS NULL))
-);
+) /*sqlite: WITHOUT ROWID */;
+
+-- Work ---------------------------------------------------------------------------------------------------------------
+--
+-- Small and mutable: what is not finished. A row goes when its work is done, so these tables are as large as the backlog
+-- and not as the history. `lease` names the node that has the row in memory.
+
+-- An event that waits for a decision, or for somebody to act.
+CREATE TABLE route_work (
+    event_id UUID PRIMARY KEY,
+    tenant_id UUID NOT NULL,
+    sender_id UUID NOT NULL,
+    state TEXT NOT NULL CONSTRAINT route_state_is_known CHECK (state IN ('pending', 'held', 'dead-lettered')),
+    payload_bytes BIGINT NOT NULL,
+    due_at BIGINT NOT NULL,
+    -- Failures so far that may pass by themselves.
+    failures BIGINT NOT NULL,
+    -- Decisions so far.
+    runs BIGINT NOT NULL,
+    -- For a held event the revision of the sender and plugin that held it: with a newer one in force it is pending again.
+    held_under BIGINT NOT NULL,
+    lease UUID,
+    CONSTRAINT only_pending_events_are_leased CHECK (lease IS NULL OR state = 'pending')
+) /*sqlite: WITHOUT ROWID */;
+CREATE INDEX route_work_pending ON route_work (sender_id, due_at) WHERE state = 'pending' AND lease IS NULL;
+CREATE INDEX route_work_held ON route_work (sender_id, held_under, event_id) WHERE state = 'held';
+CREATE INDEX route_work_leased ON route_work (lease) WHERE lease IS NOT NULL;
+CREATE INDEX route_work_of_tenant ON route_work (tenant_id, state, event_id) WHERE lease IS NULL;
+
+-- A delivery that is not delivered. Delivered is what has no row here.
+CREATE TABLE delivery_work (
+    delivery_id UUID PRIMARY KEY,
+    tenant_id UUID NOT NULL,
+    endpoint_id UUID NOT NULL,
+    state TEXT NOT NULL CONSTRAINT delivery_state_is_known CHECK (state IN ('waiting', 'rejected', 'exhausted', 'cancelled')),
+    attempts BIGINT NOT NULL CONSTRAINT attempts_are_not_negative CHECK (attempts >= 0),
+    -- attempts, counted since the last replay, at which the delivery gives up
+    attempts_max BIGINT NOT NULL,
+    -- attempts made before the last replay
+    attempts_before BIGINT NOT NULL,
+    body_bytes BIGINT NOT NULL,
+    due_at BIGINT NOT NULL,
+    completed_at BIGINT,
+    lease UUID,
+    CONSTRAINT completed_at_iff_not_waiting CHECK ((completed_at IS NULL) = (state = 'waiting')),
+    CONSTRAINT only_waiting_deliveries_are_leased CHECK (lease IS NULL OR state = 'waiting')
+) /*sqlite: WITHOUT ROWID */;
+CREATE INDEX delivery_work_waiting ON delivery_work (endpoint_id, due_at) WHERE state = 'waiting' AND lease IS NULL;
+CREATE INDEX delivery_work_leased ON delivery_work (lease) WHERE lease IS NOT NULL;
+CREATE INDEX delivery_work_of_tenant ON delivery_work (tenant_id, state, delivery_id) WHERE lease IS NULL;
+
+-- An endpoint that is left alone because its receiver failed too often, so that a restart and a page know it.
+CREATE TABLE endpoint_breaker (
+    endpoint_id UUID PRIMARY KEY,
+    tenant_id UUID NOT NULL,
+    -- When it was first left alone, without a success since.
+    opened_at BIGINT NOT NULL,
+    blocked_until BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+) /*sqlite: WITHOUT ROWID */;

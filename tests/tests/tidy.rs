@@ -342,7 +342,9 @@ fn every_statement_prepares_on_sqlite() {
     migrations.sort();
     for path in migrations {
         let schema = fs::read_to_string(path).expect("a migration can be read");
-        connection.execute_batch(&schema).expect("the schema is written");
+        connection
+            .execute_batch(&hookyard::store::migrate::for_sqlite(&schema))
+            .expect("the schema is written");
     }
     for (name, on, statement) in ALL {
         if *on != On::Postgres {

@@ -80,8 +80,16 @@ ids! {
     TenantId = "tenant",
     /// Names an environment of a tenant.
     EnvironmentId = "environment",
-    /// Names an API key. It is not the key: it may be shown and logged.
-    ApiKeyId = "API key",
+    /// Names a customer of a tenant's own, who has endpoints of its own.
+    ApplicationId = "application",
+    /// Names a key or token of any kind. It is not the key: it may be shown and logged.
+    CredentialId = "credential",
+    /// Names a person who logs in.
+    UserId = "user",
+    /// Names a registered event type.
+    EventTypeId = "event type",
+    /// Names one event pattern of an endpoint.
+    SubscriptionId = "subscription",
     /// Names an endpoint, where deliveries go.
     EndpointId = "endpoint",
     /// Names a sender, where events come from.

@@ -8,6 +8,7 @@
 //! Read it along the path of an event:
 //!
 //! * [`ids`] and [`time`]: what everything is named by and when it happened.
+//! * [`scope`]: on whose behalf something is asked or changed.
 //! * [`event`], [`pattern`]: an accepted event, and which endpoints want its type.
 //! * [`decision`], [`failure`]: what a router may answer, and what becomes of an event when it fails to.
 //! * [`attempt`], [`retry`]: what the outcome of one HTTP try means for its delivery.
@@ -24,11 +25,16 @@ mod hex;
 pub mod ids;
 pub mod pattern;
 pub mod retry;
+pub mod scope;
 pub mod signature;
 pub mod time;
 mod words;
 
 pub use attempt::DeliveryState;
 pub use event::EventState;
-pub use ids::{ApiKeyId, ContentHash, DeliveryId, EndpointId, EnvironmentId, EventId, NodeId, PluginId, SenderId, TenantId};
+pub use ids::{
+    ApplicationId, ContentHash, CredentialId, DeliveryId, EndpointId, EnvironmentId, EventId, EventTypeId, NodeId, PluginId, SenderId,
+    SubscriptionId, TenantId, UserId,
+};
+pub use scope::Scope;
 pub use time::Timestamp;

@@ -3,7 +3,7 @@
 //! Things are known by name: a tenant by its own, the rest by theirs within the tenant (endpoints and senders within
 //! their environment). What the file does not name stays as it is; applying the same file twice changes nothing.
 
-use hookyard_domain::{ApiKeyId, ContentHash, EndpointId, EnvironmentId, SenderId, TenantId, Timestamp, attempt::Profile};
+use hookyard_domain::{ContentHash, CredentialId, EndpointId, EnvironmentId, SenderId, TenantId, Timestamp, attempt::Profile};
 use serde::Serialize;
 
 use super::setup::{EndpointSetup, Problems, SenderSetup, Setup, TenantSetup};
@@ -168,7 +168,7 @@ impl Planner<'_> {
         {
             self.problems.push(format!("{at}: its key already belongs to another API key"));
         }
-        let id = old.map_or_else(|| ApiKeyId::new_v7(self.now, rand::random()), |row| row.id);
+        let id = old.map_or_else(|| CredentialId::new_v7(self.now, rand::random()), |row| row.id);
         let new = ApiKeyRow {
             id,
             tenant,

@@ -3,7 +3,7 @@
 //! Any number of rows change in one transaction that also raises the configuration's revision, which every node
 //! watches. A change names the revision it was planned against: two plans made from the same state cannot both win.
 
-use hookyard_domain::{ApiKeyId, ContentHash, EndpointId, EnvironmentId, SenderId, TenantId, Timestamp};
+use hookyard_domain::{ContentHash, CredentialId, EndpointId, EnvironmentId, SenderId, TenantId, Timestamp};
 use uuid::Uuid;
 
 use super::{
@@ -34,7 +34,7 @@ pub struct EnvironmentRow {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKeyRow {
-    pub id: ApiKeyId,
+    pub id: CredentialId,
     pub tenant: TenantId,
     pub name: String,
     pub key_hash: ContentHash,
@@ -207,7 +207,7 @@ impl Store {
                 .into_iter()
                 .map(|(id, tenant, name, key)| {
                     Ok(ApiKeyRow {
-                        id: ApiKeyId::from_uuid(id),
+                        id: CredentialId::from_uuid(id),
                         tenant: TenantId::from_uuid(tenant),
                         name,
                         key_hash: hash("api_key", "key_hash", &key)?,

@@ -5,7 +5,7 @@
 //! the new columns hold. An applied file that was edited since is refused too.
 
 use hookyard_domain::{ContentHash, Timestamp};
-use sqlx::{Connection, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
 struct Migration {
     version: i64,
@@ -26,12 +26,6 @@ const MIGRATIONS: &[Migration] = &[
         name: "foundation",
         postgres_only: true,
         sql: include_str!("../../../migrations/0002_foundation.postgres.sql"),
-    },
-    Migration {
-        version: 3,
-        name: "secret_key_check",
-        postgres_only: false,
-        sql: include_str!("../../../migrations/0003_secret_key_check.sql"),
     },
 ];
 
@@ -72,6 +66,19 @@ fn missing(applied: &[(i64, String)], postgres: bool) -> Result<Vec<&'static Mig
         .collect())
 }
 
+/// Uncovers what a migration says to SQLite alone: the text of `/*sqlite: … */`, which PostgreSQL reads as a comment.
+pub fn for_sqlite(migration: &str) -> String {
+    let mut text = String::with_capacity(migration.len());
+    let mut rest = migration;
+    while let Some((before, after)) = rest.split_once("/*sqlite:") {
+        let (uncovered, behind) = after.split_once("*/").unwrap_or((after, ""));
+        text.push_str(before);
+        text.push_str(uncovered);
+        rest = behind;
+    }
+    text + rest
+}
+
 /// Runs what is missing in an open transaction of either database, and commits.
 macro_rules! migrate {
     ($transaction:ident, $postgres:expr, $now:expr) => {{
@@ -79,7 +86,12 @@ macro_rules! migrate {
         let applied: Vec<(i64, String)> = sqlx::query_as(SELECT_APPLIED).fetch_all(&mut *$transaction).await?;
         let missing = missing(&applied, $postgres)?;
         for migration in &missing {
-            sqlx::raw_sql(migration.sql).execute(&mut *$transaction).await?;
+            let text = if $postgres {
+                migration.sql.to_owned()
+            } else {
+                for_sqlite(migration.sql)
+            };
+            sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut *$transaction).await?;
             sqlx::query(INSERT_APPLIED)
                 .bind(migration.version)
                 .bind(migration.name)
@@ -112,6 +124,13 @@ mod tests {
 
     fn applied(migration: &Migration) -> (i64, String) {
         (migration.version, ContentHash::of(migration.sql.as_bytes()).to_string())
+    }
+
+    #[test]
+    fn what_is_said_to_sqlite_alone_is_uncovered() {
+        assert_eq!(for_sqlite("a /*sqlite: b */; /* c */ d"), "a  b ; /* c */ d");
+        let foundation = for_sqlite(MIGRATIONS[0].sql);
+        assert!(foundation.contains("WITHOUT ROWID ;") && !foundation.contains("*/"));
     }
 
     #[test]
