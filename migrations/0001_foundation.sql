@@ -291,8 +291,13 @@ CREATE TABLE decision (
     memory_bytes BIGINT,
     -- JSON: reasons, endpoints that were passed over, annotations, log lines; NULL when there is nothing to add.
     detail TEXT,
-    PRIMARY KEY (event_id, run)
+    -- Only where nothing was delivered, for the list of those; NULL for what was routed, which is nearly all.
+    tenant_id UUID,
+    PRIMARY KEY (event_id, run),
+    CONSTRAINT tenant_iff_not_routed CHECK ((tenant_id IS NULL) = (outcome = 'routed'))
 ) /*sqlite: WITHOUT ROWID */;
+CREATE INDEX decision_dropped ON decision (event_id) WHERE outcome = 'dropped';
+CREATE INDEX decision_dropped_of_tenant ON decision (tenant_id, event_id) WHERE outcome = 'dropped';
 
 -- A payload a plugin made, shared by the deliveries of its decision that point at it.
 CREATE TABLE content (
@@ -361,6 +366,7 @@ CREATE TABLE route_work (
 CREATE INDEX route_work_pending ON route_work (sender_id, due_at) WHERE state = 'pending' AND lease IS NULL;
 CREATE INDEX route_work_held ON route_work (sender_id, held_under, event_id) WHERE state = 'held';
 CREATE INDEX route_work_leased ON route_work (lease) WHERE lease IS NOT NULL;
+CREATE INDEX route_work_by_state ON route_work (state, event_id) WHERE lease IS NULL;
 CREATE INDEX route_work_of_tenant ON route_work (tenant_id, state, event_id) WHERE lease IS NULL;
 
 -- A delivery that is not delivered. Delivered is what has no row here.
@@ -383,6 +389,8 @@ CREATE TABLE delivery_work (
 ) /*sqlite: WITHOUT ROWID */;
 CREATE INDEX delivery_work_waiting ON delivery_work (endpoint_id, due_at) WHERE state = 'waiting' AND lease IS NULL;
 CREATE INDEX delivery_work_leased ON delivery_work (lease) WHERE lease IS NOT NULL;
+CREATE INDEX delivery_work_due ON delivery_work (due_at) WHERE state = 'waiting' AND lease IS NULL;
+CREATE INDEX delivery_work_by_state ON delivery_work (state, delivery_id) WHERE lease IS NULL;
 CREATE INDEX delivery_work_of_tenant ON delivery_work (tenant_id, state, delivery_id) WHERE lease IS NULL;
 
 -- An endpoint that is left alone because its receiver failed too often, so that a restart and a page know it.

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hookyard::store::statements::{ALL, On};
+use hookyard::store::statements::{On, all};
 use hookyard_tests::database::{Kind, TestDatabase};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 
@@ -290,7 +290,7 @@ fn only_the_clock_asks_for_the_time() {
 #[test]
 fn sql_stands_in_the_list_of_statements_and_nowhere_else() {
     for path in rust_files("host") {
-        if path.ends_with("store/src/statements.rs") || path.ends_with("store/src/migrate.rs") {
+        if path.to_string_lossy().contains("store/src/statements/") || path.ends_with("store/src/migrate.rs") {
             continue;
         }
         let code = production_code(&path);
@@ -346,8 +346,8 @@ fn every_statement_prepares_on_sqlite() {
             .execute_batch(&hookyard::store::migrate::for_sqlite(&schema))
             .expect("the schema is written");
     }
-    for (name, on, statement) in ALL {
-        if *on != On::Postgres {
+    for (name, on, statement) in all() {
+        if on != On::Postgres {
             let prepared = connection.prepare(statement);
             assert!(prepared.is_ok(), "{name}: {:?}", prepared.err());
         }
@@ -359,8 +359,8 @@ async fn every_statement_prepares_on_postgres() {
     let database = TestDatabase::fresh(Kind::Postgres).await;
     drop(database.open(hookyard_domain::Timestamp::EPOCH).await);
     let mut connection = PgConnection::connect(database.url()).await.expect("it opens");
-    for (name, on, statement) in ALL {
-        if *on != On::Sqlite {
+    for (name, on, statement) in all() {
+        if on != On::Sqlite {
             let prepared = sqlx::raw_sql(AssertSqlSafe(format!("PREPARE {name} AS {statement}")))
                 .execute(&mut connection)
                 .await;
@@ -377,8 +377,8 @@ async fn no_batch_on_postgres_is_joined_with_itself() {
     drop(database.open(hookyard_domain::Timestamp::EPOCH).await);
     let mut connection = PgConnection::connect(database.url()).await.expect("it opens");
     let text = |name| {
-        let (.., text) = ALL.iter().find(|(of, ..)| *of == name).expect("there is such a statement");
-        *text
+        let (.., text) = all().find(|(of, ..)| *of == name).expect("there is such a statement");
+        text
     };
     sqlx::raw_sql(text("PLAN_BY_KEY"))
         .execute(&mut connection)
