@@ -30,7 +30,7 @@ use crate::{
     app,
     config::{open_store, seal_key},
     store::{Location, SealKey, Store},
-    telemetry::{self, LogFormat},
+    telemetry::log::{self, LogFormat},
 };
 
 /// A webhook and event router that its users extend in WebAssembly.
@@ -115,7 +115,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 /// Runs the command this process was called with.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = telemetry::start(&cli.common.log, cli.common.log_format)
+    let outcome = log::start(&cli.common.log, cli.common.log_format)
         .context("cannot start logging")
         .and_then(|()| {
             tokio::runtime::Builder::new_multi_thread()

@@ -1,13 +1,13 @@
 //! Structured logs on standard error: readable text, or JSON lines for a log collector.
 //!
-//! Events that go well are told at `debug` only: at thousands per second the lines would cost more than the work.
+//! What goes well is told at `debug` only: at thousands of events per second the lines would cost more than the work.
 
 use std::io::IsTerminal as _;
 
 use clap::ValueEnum;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// The compiler under the plugins tells thousands of lines per module at `debug`; a filter may ask for them by name.
+/// The compiler of the plugins writes thousands of lines per module at `debug`; a filter may ask for them by name.
 const QUIET: &str =
     "cranelift_codegen=info,cranelift_frontend=info,cranelift_wasm=info,wasmtime=info,wasmtime_internal_cranelift=info,timing=info";
 
