@@ -20,7 +20,7 @@ pub struct Config {
     /// Watched for `<tenant>/<plugin>.wasm`.
     pub plugins: Option<PathBuf>,
     pub addresses: AddressPolicy,
-    /// Total time of one attempt. HookSentry contract, section 14.1: 30 s.
+    /// Total time of one attempt: 30 s unless set (docs/contracts/hooksentry.md, section 14.1).
     pub attempt_deadline: Duration,
     /// Size of an accepted payload.
     pub body_bytes_max: usize,

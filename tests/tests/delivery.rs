@@ -31,7 +31,7 @@ use tokio::net::TcpListener;
 const SOON: Duration = Duration::from_secs(15);
 /// Deadline of one attempt where a test waits for it to pass.
 const SHORT_DEADLINE: Duration = Duration::from_secs(1);
-/// Waits after the failed attempts (HookSentry contract, section 14.4).
+/// Waits after the failed attempts (docs/contracts/hooksentry.md, section 14.4).
 const WAITS_S: [u64; 6] = [2 * 60, 5 * 60, 15 * 60, 60 * 60, 6 * 60 * 60, 6 * 60 * 60];
 /// Bytes of an answer that are kept with its attempt.
 const ANSWER_KEPT_BYTES: usize = 1_024;

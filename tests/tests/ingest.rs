@@ -1,4 +1,4 @@
-//! The ingest route against contract `hooksentry`, section 12: every answer, in the contract's order of checks, and what
+//! The ingest route against docs/contracts/hooksentry.md, section 12: every answer, in the contract's order of checks, and what
 //! reaches the endpoint afterwards.
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};

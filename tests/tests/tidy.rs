@@ -1,6 +1,6 @@
 //! What the tree promises about itself, read from its own files: who may know whom, where SQL stands, how files begin.
 //!
-//! These are the architecture's arrows (DESIGN, section 1) as a test. When one fails, the code is to change, or the page
+//! These are the architecture's arrows (host/ARCHITECTURE.md, the map) as a test. When one fails, the code is to change, or the page
 //! and this table together.
 
 use std::{

@@ -46,7 +46,8 @@ impl Outcome {
     }
 
     /// Whether this failure moves the endpoint's breaker (promise D3): only what the receiver did counts, so neither our
-    /// own faults nor a URL or address that was never called. 401, 403 and 404 count (HookSentry contract, section 14.8).
+    /// own faults nor a URL or address that was never called. 401, 403 and 404 count
+    /// (docs/contracts/hooksentry.md, section 14.8).
     pub const fn counts_against_endpoint(self) -> bool {
         match self {
             Self::Status(_) => !self.is_success(),
@@ -61,7 +62,7 @@ impl Outcome {
 words! {
     /// The habits of the API that created an endpoint, as far as they bear on its deliveries.
     pub enum Profile {
-        /// HookSentry (contract, section 14).
+        /// HookSentry (docs/contracts/hooksentry.md, section 14).
         HookSentry = "hooksentry",
     }
 }
@@ -77,7 +78,7 @@ impl Profile {
     /// The statuses that end a delivery at once, however many attempts are left.
     pub const fn final_statuses(self) -> &'static [u16] {
         match self {
-            // Contract, section 14.4: AuthenticationFailed, no retry. 410 and 429 get no special treatment there.
+            // docs/contracts/hooksentry.md, section 14.4. 410 and 429 get no special treatment there.
             Self::HookSentry => &[401, 403, 404],
         }
     }

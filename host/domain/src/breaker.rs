@@ -1,8 +1,8 @@
 //! When an endpoint, or a plugin, is left alone for a while.
 //!
-//! Two small state machines with one vocabulary. [`Breaker`] counts an endpoint's failed attempts in a row (HookSentry
-//! contract, section 14.8). [`PluginBreaker`] looks at the rate of a plugin's failed runs, since one bad event between good
-//! ones says nothing about it. Both then let one probe through at a time, and both are told about every probe they admit:
+//! Two small state machines with one vocabulary. [`Breaker`] counts an endpoint's failed attempts in a row
+//! (docs/contracts/hooksentry.md, section 14.8). [`PluginBreaker`] looks at the rate of a plugin's failed runs, since one bad event
+//! between good ones says nothing about it. Both then let one probe through at a time, and both are told about every probe they admit:
 //! success, failure, or abandoned when it gave no verdict.
 //!
 //! What counts as a failure is decided before it gets here: [`crate::attempt::Outcome::counts_against_endpoint`] (promise D3)
@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// How soon to ask again while another's probe is on its way. An attempt has 30 s by default (contract, section 14.1), so by
-/// then there usually is a verdict.
+/// How soon to ask again while another's probe is on its way. An attempt has 30 s by default
+/// (docs/contracts/hooksentry.md, section 14.1), so by then there usually is a verdict.
 const PROBE_EXPECTED_WITHIN: Duration = Duration::from_secs(30);
 
 /// When a probe that was never reported is given up and another may go. Far above any attempt's deadline: this mends a
@@ -61,7 +61,7 @@ pub struct Settings {
     pub block_for: Duration,
 }
 
-/// Five failures, then 300 s: HookSentry's defaults (contract, section 14.8).
+/// Five failures, then 300 s: HookSentry's defaults (docs/contracts/hooksentry.md, section 14.8).
 impl Default for Settings {
     fn default() -> Self {
         Self {

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// receiver restarts, do not all come back in the same second.
 pub const JITTER_FRACTION_MAX: f64 = 0.10;
 
-/// HookSentry contract, section 14.4: after the fifth failed attempt and every later one, six hours.
+/// docs/contracts/hooksentry.md, section 14.4: after the fifth failed attempt and every later one, six hours.
 const HOOKSENTRY_WAITS: [Duration; 5] = [
     Duration::from_secs(2 * 60),
     Duration::from_secs(5 * 60),
@@ -98,7 +98,8 @@ impl AttemptsMax {
     }
 }
 
-/// Ten, HookSentry's default (contract, section 14.4): the last attempt comes some 31 hours after the first.
+/// Ten, HookSentry's default (docs/contracts/hooksentry.md, section 14.4): the last attempt comes about 31 hours after
+/// the first.
 impl Default for AttemptsMax {
     fn default() -> Self {
         Self(10)

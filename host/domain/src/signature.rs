@@ -2,7 +2,8 @@
 //!
 //! Two schemes, both HMAC-SHA256 (RFC 2104):
 //!
-//! * HookSentry's own (contract, section 14.2): over the body alone, so a recorded delivery can be replayed by whoever saw it.
+//! * HookSentry's own (docs/contracts/hooksentry.md, section 14.2): over the body alone, so whoever saw a delivery can
+//!   send it again.
 //! * Standard Webhooks (specification, "Signature scheme"): over id, time and body, so it cannot.
 //!
 //! For each there is a key whose first hash block is already computed; signing a message clones that state, which saves two
@@ -24,7 +25,7 @@ use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
 
 use crate::hex;
 
-/// What HookSentry's signature header begins with (contract, section 14.2).
+/// What HookSentry's signature header begins with (docs/contracts/hooksentry.md, section 14.2).
 const HOOKSENTRY_SCHEME: &str = "sha256=";
 
 /// What a symmetric Standard Webhooks signature begins with (specification, "Signature scheme").
@@ -219,7 +220,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Nahook contract, section 7.
+    /// docs/contracts/nahook.md, section 7.
     const VECTOR_SECRET: &str = "whsec_dGVzdF93ZWJob29rX3NpZ25pbmdfa2V5XzMyYnl0ZXMh";
 
     fn secret_of(bytes: Vec<u8>) -> StandardSecret {

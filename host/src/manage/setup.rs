@@ -16,7 +16,7 @@ use crate::store::SecretText;
 const NAME_CHARS_MAX: usize = 64;
 /// Shortest credential: below it a token could be guessed.
 const CREDENTIAL_CHARS_MIN: usize = 20;
-/// Longest ingest token (HookSentry contract, section 12).
+/// Longest ingest token (docs/contracts/hooksentry.md, section 12).
 const TOKEN_CHARS_MAX: usize = 512;
 /// Far above any secret, far below what a device file would give.
 const SECRET_FILE_BYTES_MAX: u64 = 64 * 1_024;
@@ -27,9 +27,9 @@ const METADATA_VALUE_CHARS_MAX: usize = 1_024;
 const CONFIG_BYTES_MAX: usize = 64 * 1_024;
 /// Attempts at once to one endpoint (the bound HookSentry's dashboard sets is 100; machines of a team's own take more).
 const CONCURRENCY_MAX: u32 = 1_024;
-/// Concurrent deliveries unless the file says otherwise (HookSentry contract, section 9).
+/// Concurrent deliveries unless the file says otherwise (docs/contracts/hooksentry.md, section 9).
 const CONCURRENCY_DEFAULT: u32 = 5;
-/// HookSentry contract, section 5.
+/// docs/contracts/hooksentry.md, section 5.
 const BREAKER_BLOCK_S_DEFAULT: u32 = 300;
 const BREAKER_BLOCK_S_MAX: u32 = 86_400;
 

@@ -52,7 +52,7 @@ impl Verifier {
         }
     }
 
-    /// HookSentry contract, section 14.2: keyed with the text of the secret, over the body, in lower-case hexadecimal.
+    /// docs/contracts/hooksentry.md, section 14.2: keyed with the text of the secret, over the body, in lower-case hexadecimal.
     fn verify_hooksentry(&self, header: &str, body: &[u8]) -> Result<(), String> {
         let digits = header.strip_prefix("sha256=").ok_or("the header is missing")?;
         let claimed = (0..digits.len())

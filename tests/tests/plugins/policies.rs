@@ -26,7 +26,7 @@ on_both_databases!(
     every_event_that_reached_no_endpoint_is_found_with_its_reason
 );
 
-/// HookSentry contract, section 14.4: 2 and 5 minutes, and the tenth that may be added at random.
+/// docs/contracts/hooksentry.md, section 14.4: 2 and 5 minutes, and the tenth that may be added at random.
 const RETRY_WAITS: [Duration; 2] = [Duration::from_secs(132), Duration::from_secs(330)];
 
 /// A host on which the plugin became active while all was well, and these senders came after.

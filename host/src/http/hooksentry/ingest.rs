@@ -1,4 +1,4 @@
-//! `POST /api/v1/ingest/{tenantId}/{token}` (contract, section 12).
+//! `POST /api/v1/ingest/{tenantId}/{token}` (docs/contracts/hooksentry.md, section 12).
 //!
 //! The order of checks is the contract's: API key (401), content type (415), tenant of the key (403), length of the
 //! token (400), idempotency hit (200), prefix (400), token (404), its tenant (403), endpoint active (422), idempotency
@@ -37,7 +37,7 @@ use crate::{
 
 const API_KEY: &str = "x-api-key";
 const IDEMPOTENCY_KEY: &str = "x-idempotency-key";
-/// Contract, section 12.
+/// docs/contracts/hooksentry.md, section 12.
 const TOKEN_CHARS_MAX: usize = 512;
 const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
 /// Bytes of an exposed producer header a plugin is shown; a longer value is left out.

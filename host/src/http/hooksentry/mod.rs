@@ -1,4 +1,4 @@
-//! The HookSentry dialect: its paths, bodies, words and order of checks (contract `hooksentry`).
+//! The HookSentry dialect: its paths, bodies, words and order of checks (docs/contracts/hooksentry.md).
 //!
 //! What the contract calls a destination is an endpoint here, and its event is what Hookyard keeps as an event and its
 //! deliveries; [`words`] folds the states of those into HookSentry's one.
@@ -19,12 +19,12 @@ pub fn router(accept: Accept, bodies: Bodies) -> Router {
     ingest::router(accept, bodies)
 }
 
-/// A refusal as HookSentry spells it: a bare JSON string (contract, section 15.2).
+/// A refusal as HookSentry spells it: a bare JSON string (docs/contracts/hooksentry.md, section 15.2).
 fn refusal(status: StatusCode, text: &str) -> Response {
     (status, Json(text)).into_response()
 }
 
-/// Ingest is open to any origin (contract, section 1).
+/// Ingest is open to any origin (docs/contracts/hooksentry.md, section 1).
 fn allow_any_origin(response: &mut Response) {
     response
         .headers_mut()

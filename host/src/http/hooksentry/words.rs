@@ -1,4 +1,4 @@
-//! HookSentry's one state of an event, folded from ours (contract, section 2.1).
+//! HookSentry's one state of an event, folded from ours (docs/contracts/hooksentry.md, section 2.1).
 
 use hookyard_domain::EventState;
 
