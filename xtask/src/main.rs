@@ -60,7 +60,7 @@ enum Task {
     Guests,
     /// Runs a command while a private PostgreSQL cluster is up, its URL in HOOKYARD_TEST_POSTGRES.
     ///
-    /// For example: cargo xtask postgres -- cargo test -p hookyard-tests --test store
+    /// For example: cargo xtask postgres -- cargo test -p hookyard-tests --test delivery
     Postgres {
         /// The program and its arguments.
         #[arg(last = true, required = true)]
