@@ -1,11 +1,13 @@
 //! HTTP in: one listener for every dialect, with bounds on everything a caller can hold.
 //!
-//! A dialect owns its paths, wire structs and error bodies, and translates to the stages and back. What is common to
-//! all of them, connections and health, is here.
+//! A dialect is a folder here. It owns its paths, wire structs and answers, and translates to the stages and back; it asks
+//! [`principal`] who calls and [`intake`] for the body. Its `answers.rs` alone names a status: whatever it calls returns a
+//! refusal with a reason, never a response. To add a dialect, add a folder and a line in [`router`].
 
-mod body;
 mod health;
 mod hooksentry;
+pub mod intake;
+pub mod principal;
 mod server;
 
 use axum::{
@@ -15,7 +17,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use self::body::Bodies;
+use self::intake::Intake;
 pub use self::server::Server;
 use crate::{accept::Accept, store::Store};
 
@@ -23,7 +25,7 @@ use crate::{accept::Accept, store::Store};
 pub fn router(accept: Accept, store: Store, body_bytes_max: usize) -> Router {
     Router::new()
         .merge(health::router(store))
-        .merge(hooksentry::router(accept, Bodies::new(body_bytes_max)))
+        .merge(hooksentry::router(accept, Intake::new(body_bytes_max)))
 }
 
 /// An answer of the server itself: a problem document (RFC 9457).

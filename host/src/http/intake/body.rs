@@ -1,7 +1,7 @@
 //! Request bodies, bounded in size, time and the memory all of them share.
 //!
 //! Memory is taken as bytes arrive, not as they are announced: whoever announces much and sends nothing holds little.
-//! It is given back when the event is on disk, even if the caller is gone by then.
+//! It is given back when the caller drops [`Received::memory`], which for an event is when it is on disk.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,6 +9,8 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Refused;
 
 /// Memory for bodies being received and committed, in steps of [`STEP_BYTES`]: 256 MiB.
 const STEPS_MAX: usize = 16 * 1_024;
@@ -23,49 +25,33 @@ pub struct Received {
     pub memory: OwnedSemaphorePermit,
 }
 
-/// Why a body was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    TooLarge,
-    /// The shared memory is used up; the same request may be sent again.
-    Busy,
-    BrokeOff,
-    TooSlow,
-}
-
 /// Takes bodies. Cheap to clone.
 #[derive(Clone)]
 pub struct Bodies {
     steps: Arc<Semaphore>,
-    bytes_max: usize,
 }
 
 impl Bodies {
-    pub fn new(bytes_max: usize) -> Self {
+    pub fn new() -> Self {
         Self {
             steps: Arc::new(Semaphore::new(STEPS_MAX)),
-            bytes_max,
         }
-    }
-
-    pub fn bytes_max(&self) -> usize {
-        self.bytes_max
     }
 
     /// Reads a body to its end. A body of one piece, which a small one is, is not copied.
     ///
     /// # Errors
     /// [`Refused`], at the first bound that is passed.
-    pub async fn receive(&self, announced: Option<usize>, body: Body) -> Result<Received, Refused> {
-        if announced.is_some_and(|length| length > self.bytes_max) {
-            return Err(Refused::TooLarge);
+    pub async fn receive(&self, announced: Option<usize>, body: Body, bytes_max: usize) -> Result<Received, Refused> {
+        if announced.is_some_and(|length| length > bytes_max) {
+            return Err(Refused::TooLarge { bytes_max });
         }
-        tokio::time::timeout(TIME_MAX, self.read(body))
+        tokio::time::timeout(TIME_MAX, self.read(body, bytes_max))
             .await
             .unwrap_or(Err(Refused::TooSlow))
     }
 
-    async fn read(&self, mut body: Body) -> Result<Received, Refused> {
+    async fn read(&self, mut body: Body, bytes_max: usize) -> Result<Received, Refused> {
         let mut memory = self.take(1)?;
         let mut reserved = STEP_BYTES;
         let mut first = Bytes::new();
@@ -76,8 +62,8 @@ impl Bodies {
                 continue;
             };
             length += piece.len();
-            if length > self.bytes_max {
-                return Err(Refused::TooLarge);
+            if length > bytes_max {
+                return Err(Refused::TooLarge { bytes_max });
             }
             if length > reserved {
                 let steps = (length - reserved).div_ceil(STEP_BYTES);
@@ -124,8 +110,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_takes_what_it_uses_and_gives_it_back() {
-        let bodies = Bodies::new(1_000_000);
-        let received = bodies.receive(None, pieces(&[10, 20_000, 30_000])).await.ok();
+        let bodies = Bodies::new();
+        let received = bodies.receive(None, pieces(&[10, 20_000, 30_000]), 1_000_000).await.ok();
         assert_eq!(received.as_ref().map(|received| received.bytes.len()), Some(50_010));
         assert_eq!(bodies.steps.available_permits(), STEPS_MAX - 4);
         drop(received);
@@ -134,18 +120,20 @@ mod tests {
 
     #[tokio::test]
     async fn size_is_bounded_announced_or_not() {
-        let bodies = Bodies::new(100);
-        assert_eq!(bodies.receive(Some(101), pieces(&[])).await.err(), Some(Refused::TooLarge));
-        assert_eq!(bodies.receive(None, pieces(&[60, 41])).await.err(), Some(Refused::TooLarge));
-        assert!(bodies.receive(None, pieces(&[60, 40])).await.is_ok());
+        let bodies = Bodies::new();
+        let too_large = Some(Refused::TooLarge { bytes_max: 100 });
+        assert_eq!(bodies.receive(Some(101), pieces(&[]), 100).await.err(), too_large);
+        assert_eq!(bodies.receive(None, pieces(&[60, 41]), 100).await.err(), too_large);
+        assert!(bodies.receive(None, pieces(&[60, 40]), 100).await.is_ok());
         assert_eq!(bodies.steps.available_permits(), STEPS_MAX);
     }
 
     #[tokio::test]
     async fn without_memory_a_body_is_refused_and_not_half_taken() {
-        let bodies = Bodies::new(1_000_000);
+        let bodies = Bodies::new();
         let others = bodies.take(STEPS_MAX - 2).ok();
-        assert_eq!(bodies.receive(None, pieces(&[10_000, 50_000])).await.err(), Some(Refused::Busy));
+        let received = bodies.receive(None, pieces(&[10_000, 50_000]), 1_000_000).await;
+        assert_eq!(received.err(), Some(Refused::Busy));
         assert_eq!(bodies.steps.available_permits(), 2);
         drop(others);
     }
