@@ -19,7 +19,7 @@ use crate::{
     fanout::{Deliveries, Routing},
     http::{self, Server},
     installed::Installed,
-    plugins::Plugins,
+    plugins::{self, Folder, Plugins, Unloadable},
     route::{self, Route},
     store::{LaneTasks, Liveness, Store},
     wasm::Engine,
@@ -69,16 +69,20 @@ impl App {
         wasm.concurrent_calls_max = u32::try_from(threads).unwrap_or(u32::MAX).min(1_000);
         let engine = Engine::new(&wasm).context("cannot start the plugin engine")?;
         let installed = Arc::new(Installed::default());
-        let plugins = Plugins::new(
-            store.without_lanes(),
-            engine.clone(),
-            Arc::clone(&installed),
-            Arc::clone(&configuration),
-            clock.clone(),
-            config.plugins.clone(),
-        );
+        let plugins = Plugins::new(plugins::Parts {
+            store: store.without_lanes(),
+            engine: engine.clone(),
+            installed: Arc::clone(&installed),
+            configuration: Arc::clone(&configuration),
+            clock: clock.clone(),
+        });
+        let closing = CancellationToken::new();
         // Before the first event, so that none is held for want of a version that lies ready.
-        plugins.reconcile().await.context("cannot read the plugins")?;
+        plugins.reconcile(Unloadable::TryAgain).await.context("cannot read the plugins")?;
+        let mut folder = config.plugins.clone().map(|path| Folder::new(path, plugins.clone()));
+        if let Some(folder) = &mut folder {
+            folder.offer_files(&closing).await.context("cannot read the plugins")?;
+        }
 
         let egress = Egress::new(config.addresses.clone(), config.attempt_deadline)?;
         let deliver = Deliver::start(store.clone(), egress, Arc::clone(&configuration), clock.clone());
@@ -97,9 +101,11 @@ impl App {
         let routing: Arc<dyn Routing> = Arc::new(route.clone());
         let accept = Accept::new(store.clone(), Arc::clone(&configuration), clock.clone(), deliveries, routing);
 
-        let closing = CancellationToken::new();
         let tasks = TaskTracker::new();
-        tasks.spawn(plugins.clone().watch(closing.clone()));
+        tasks.spawn(plugins.clone().follow(closing.clone()));
+        if let Some(folder) = folder {
+            tasks.spawn(folder.follow(closing.clone()));
+        }
         tasks.spawn(follow_configuration(
             store.without_lanes(),
             configuration,
@@ -181,7 +187,7 @@ async fn follow_configuration(store: Store, configuration: Arc<Configuration>, p
                         tracing::warn!(%sender, %error, "cannot release what was held for a sender; `hookyard replay` does");
                     }
                 }
-                plugins.look();
+                plugins.configuration_changed();
             }
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "cannot read the configuration; the last one stays in force"),

@@ -119,12 +119,23 @@ impl Ruling {
         }
     }
 
-    /// The sender's plugin has no version that works.
+    /// No version of the sender's plugin is active.
     pub(super) fn no_version(event: &Event, sender: &Sender, plugin: &str) -> Self {
+        let message = format!("no version of plugin \"{plugin}\" is active");
+        Self::without_run(event, sender, "no-active-version", message)
+    }
+
+    /// The active version of the sender's plugin cannot be loaded on this node.
+    pub(super) fn unloadable(event: &Event, sender: &Sender, plugin: &str, reason: &str) -> Self {
+        let message = format!("the active version of plugin \"{plugin}\" cannot be loaded: {reason}");
+        Self::without_run(event, sender, "unloadable-version", message)
+    }
+
+    fn without_run(event: &Event, sender: &Sender, code: &str, message: String) -> Self {
         let failure = PluginFailure {
             class: FailureClass::Contract,
-            code: "no-active-version".to_owned(),
-            message: format!("no version of plugin \"{plugin}\" is active"),
+            code: code.to_owned(),
+            message,
         };
         let (candidates, skipped) = candidates(&sender.endpoints, &event.event_type);
         let explanation = Explanation {

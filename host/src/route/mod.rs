@@ -35,7 +35,7 @@ use crate::{
     configuration::{Configuration, Sender},
     explanation::{candidates, not_handled},
     fanout::{Deliveries, Routing},
-    installed::{Active, Installed},
+    installed::{Active, Installed, Slot},
     run::run,
     store::{Error, HeldEvent, Store},
     wasm::CallLimits,
@@ -164,20 +164,21 @@ impl Route {
             // Written by a node that knows a sender this one has not heard of yet.
             return self.postpone(&held, now.plus(Duration::from_secs(1)), held.failures);
         };
-        let active = self.active(&sender);
-        let generation = active.as_ref().map(|active| active.generation);
+        let slot = self.slot(&sender);
+        let generation = slot.as_ref().map(Slot::generation);
         let ruling = match &sender.plugin {
             None => Ruling::pass(event, &sender, None),
-            Some(plugin) => match active {
+            Some(plugin) => match slot {
                 // A version is active, and on its way to this node.
                 None if snapshot.has_active_plugin(sender.tenant.id, plugin) => {
                     return self.postpone(&held, now.plus(UNLOADED_WAIT), held.failures);
                 }
                 None => Ruling::no_version(event, &sender, plugin),
-                Some(active) if !active.handles(&event.event_type) => {
+                Some(Slot::Unloadable { reason, .. }) => Ruling::unloadable(event, &sender, plugin, &reason),
+                Some(Slot::Ready(active)) if !active.handles(&event.event_type) => {
                     Ruling::pass(event, &sender, Some(not_handled(plugin, &event.event_type)))
                 }
-                Some(active) => match self.run(&held, &sender, plugin, &active, now) {
+                Some(Slot::Ready(active)) => match self.run(&held, &sender, plugin, &active, now) {
                     Ok(ruling) => ruling,
                     Err(until) => {
                         let failures = if until.counts { held.failures + 1 } else { held.failures };
@@ -213,7 +214,7 @@ impl Route {
         );
     }
 
-    fn active(&self, sender: &Sender) -> Option<Active> {
+    fn slot(&self, sender: &Sender) -> Option<Slot> {
         self.0.parts.installed.get(sender.tenant.id, sender.plugin.as_deref()?)
     }
 
@@ -221,7 +222,7 @@ impl Route {
     fn is_in_force(&self, sender: &Sender, generation: Option<u32>) -> bool {
         let snapshot = self.0.parts.configuration.current();
         let current = snapshot.senders.get(&sender.id);
-        current.is_some_and(|current| current.routes_like(sender) && self.active(current).map(|active| active.generation) == generation)
+        current.is_some_and(|current| current.routes_like(sender) && self.slot(current).map(|slot| slot.generation()) == generation)
     }
 
     /// Runs the plugin. `Err`: not now, but then.

@@ -1,7 +1,7 @@
-//! The watched folder: `<folder>/<tenant>/<plugin>.wasm`.
+//! Which files the folder holds, `<folder>/<tenant>/<plugin>.wasm`, and the notices that something in it changed.
 //!
 //! The folder is watched, not the files: replacing a file by a rename gives it a new inode. Names that begin with a
-//! dot are left alone, for editors and copy tools write there first.
+//! dot are left alone, because editors and copy tools write there first.
 
 use std::{
     io,
@@ -11,7 +11,9 @@ use std::{
 use hookyard_domain::Timestamp;
 use notify::{RecursiveMode, Watcher};
 
-/// Files one look takes up; far above what a folder of plugins holds.
+use crate::plugins::offer::check_name;
+
+/// Files one scan takes up; far above what a folder of plugins holds.
 const FILES_MAX: usize = 10_000;
 
 /// A module file and what its place says it is.
@@ -23,29 +25,29 @@ pub struct Found {
     pub plugin: String,
 }
 
-/// What a look at the folder brought.
+/// What the folder holds.
 #[derive(Debug, Default)]
 pub struct Scan {
     /// The module files, in a stable order.
     pub found: Vec<Found>,
-    /// Files that are no plugin where they are, and why.
+    /// Files that are not taken for plugins where they are, and why.
     pub misplaced: Vec<(PathBuf, &'static str)>,
 }
 
-/// Looks at the folder. One that does not exist is empty.
+/// Reads the folder. One that does not exist is empty.
 pub fn scan(folder: &Path) -> io::Result<Scan> {
     let mut scan = Scan::default();
     for (tenant, folder) in visible(folder)? {
         if !folder.is_dir() {
             if tenant.ends_with(".wasm") {
-                scan.misplaced.push((folder, "a plugin belongs into its tenant's folder"));
+                scan.misplaced.push((folder, "a plugin belongs in its tenant's folder"));
             }
             continue;
         }
         for (file, path) in visible(&folder)? {
             let Some(plugin) = file.strip_suffix(".wasm") else { continue };
-            if !is_name(plugin) {
-                scan.misplaced.push((path, "not a plugin's name (a-z, 0-9, '-', '_', '.')"));
+            if let Err(why) = check_name(plugin) {
+                scan.misplaced.push((path, why));
                 continue;
             }
             if let Ok(metadata) = path.metadata()
@@ -63,14 +65,6 @@ pub fn scan(folder: &Path) -> io::Result<Scan> {
     }
     scan.found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(scan)
-}
-
-/// Whether a set-up file could name the plugin; no sender can use one under another name.
-fn is_name(plugin: &str) -> bool {
-    !plugin.is_empty()
-        && plugin
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c))
 }
 
 /// A file system that keeps no times counts every file as new.

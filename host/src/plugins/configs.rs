@@ -1,0 +1,119 @@
+//! Asks plugins about configurations that are not in force yet.
+//!
+//! This is an operation of its own and needs no running server: `hookyard apply` asks before it writes. It never fails
+//! because of a plugin. One that has no version, or a version that does not load, is reported as not asked, so that a
+//! broken plugin does not keep its owner from changing the configuration, perhaps the very change that mends it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use hookyard_domain::{ContentHash, TenantId};
+
+use super::{reconcile::compile_stored, trial::check_config};
+use crate::{
+    store::{Error, Store},
+    wasm::{Engine, EngineError, Settings},
+};
+
+/// Would the active version of this plugin take this configuration?
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// None: a tenant that is only planned, which has no plugins yet.
+    pub tenant: Option<TenantId>,
+    pub plugin: String,
+    /// JSON text.
+    pub config: Arc<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Accepted,
+    /// All that the plugin finds wrong, in one line.
+    Refused(String),
+    /// Nothing is known of the configuration; the sentence is for a note.
+    NotAsked(NotAsked),
+}
+
+/// Why a plugin was not asked. Not a mistake in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAsked {
+    #[error("no version of plugin \"{plugin}\" is active; until one is, its events go by on_failure")]
+    NoActiveVersion { plugin: String },
+    #[error("the active version of plugin \"{plugin}\" cannot be loaded ({reason}); the configuration is not checked by it")]
+    Unloadable { plugin: String, reason: String },
+}
+
+/// Why nothing could be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    #[error("cannot read the plugins")]
+    Store(#[from] Error),
+    #[error("cannot start the plugin engine")]
+    Engine(#[from] EngineError),
+    #[error("the check of the configurations was interrupted")]
+    Interrupted,
+}
+
+/// Asks the active version of each plugin; the answers are in the order of the questions. Each version is compiled
+/// once however many questions there are for it, and one at a time, so memory never holds more than one of them.
+///
+/// # Errors
+/// [`CheckError`] is about this machine or the database, never about a plugin.
+pub async fn check_configs(store: &Store, settings: &Settings, questions: &[Question]) -> Result<Vec<Answer>, CheckError> {
+    let mut answers: Vec<Answer> = questions.iter().map(no_active_version).collect();
+    let of_version = group(store, questions).await?;
+    if of_version.is_empty() {
+        return Ok(answers);
+    }
+    let engine = Engine::new(settings)?;
+    for (version, places) in of_version {
+        let wasm = store.module(version).await?;
+        let asked: Vec<Question> = places.iter().map(|place| questions[*place].clone()).collect();
+        let engine = engine.clone();
+        // Compiling and asking are work for a processor, not for a thread that serves others.
+        let told = tokio::task::spawn_blocking(move || ask(&engine, version, wasm.as_deref(), &asked))
+            .await
+            .map_err(|_| CheckError::Interrupted)?;
+        for (place, answer) in places.into_iter().zip(told) {
+            answers[place] = answer;
+        }
+    }
+    Ok(answers)
+}
+
+fn no_active_version(question: &Question) -> Answer {
+    let plugin = question.plugin.clone();
+    Answer::NotAsked(NotAsked::NoActiveVersion { plugin })
+}
+
+/// The places of the questions that have an active version to answer them, by that version.
+async fn group(store: &Store, questions: &[Question]) -> Result<HashMap<ContentHash, Vec<usize>>, Error> {
+    let mut of_version: HashMap<ContentHash, Vec<usize>> = HashMap::new();
+    if questions.is_empty() {
+        return Ok(of_version);
+    }
+    let rows = store.plugins().await?;
+    let active: HashMap<_, _> = rows
+        .iter()
+        .filter_map(|row| Some(((row.tenant, row.name.as_str()), row.active?)))
+        .collect();
+    for (place, question) in questions.iter().enumerate() {
+        let version = question.tenant.and_then(|tenant| active.get(&(tenant, question.plugin.as_str())));
+        if let Some(version) = version {
+            of_version.entry(*version).or_default().push(place);
+        }
+    }
+    Ok(of_version)
+}
+
+/// Compiles a version, asks it everything, and lets it go.
+fn ask(engine: &Engine, version: ContentHash, wasm: Option<&[u8]>, questions: &[Question]) -> Vec<Answer> {
+    let compiled = compile_stored(engine, version, wasm);
+    let answer = |question: &Question| match &compiled {
+        Ok(module) => check_config(module, &question.config).map_or_else(Answer::Refused, |()| Answer::Accepted),
+        Err(reason) => Answer::NotAsked(NotAsked::Unloadable {
+            plugin: question.plugin.clone(),
+            reason: reason.clone(),
+        }),
+    };
+    questions.iter().map(answer).collect()
+}
