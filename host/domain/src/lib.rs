@@ -21,7 +21,7 @@ pub mod breaker;
 pub mod decision;
 pub mod event;
 pub mod failure;
-mod hex;
+pub mod hex;
 pub mod ids;
 pub mod pattern;
 pub mod retry;

@@ -234,7 +234,7 @@ mod tests {
             take("{\"name\":\"longer than a payload may be\"}")
                 .await
                 .map(|named| named.name.len()),
-            Ok(29)
+            Ok(28)
         );
         let refused = take("{\"name\":7}").await;
         assert!(

@@ -7,6 +7,7 @@
 mod health;
 mod hooksentry;
 pub mod intake;
+pub mod paging;
 pub mod principal;
 mod server;
 
