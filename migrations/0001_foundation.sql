@@ -1,7 +1,7 @@
 -- Foundation: configuration, facts, work.
 --
 -- One text for SQLite and PostgreSQL. Ids are UUIDv7 (16-byte BLOBs in SQLite), times are Unix microseconds, a yes or no
--- is 1 or 0, JSON is text. A CHECK is named as the sentence it holds. What stands between `sqlite:` comment marks is read by SQLite
+-- is 1 or 0, JSON is text. A CHECK is named as the sentence it holds. What is between `sqlite:` comment marks is read by SQLite
 -- alone: WITHOUT ROWID keeps a row in its primary key's tree, which saves a second tree and its 26 bytes a row. Tables
 -- with large rows do without it, for their tree would hold whole rows in its inner nodes.
 
@@ -240,7 +240,7 @@ CREATE INDEX credential_changed ON credential (revision);
 -- written by the thousand per second, each by the one transaction that also writes what it refers to, and a lookup per
 -- column and row buys nothing there.
 
--- One accepted payload, kept byte for byte. The payload is the last column: a list reads what stands before it.
+-- One accepted payload, kept byte for byte. The payload is the last column: a list reads only the columns before it.
 CREATE TABLE event (
     id UUID PRIMARY KEY,
     tenant_id UUID NOT NULL,

@@ -101,7 +101,7 @@ impl InCluster {
         let cluster =
             std::env::var(CLUSTER).unwrap_or_else(|_| panic!("no PostgreSQL to test on: run `cargo xtask test`, or set {CLUSTER}"));
         let made = Self {
-            cluster: Url::parse(&cluster).unwrap_or_else(|error| panic!("{CLUSTER} is no URL: {error}")),
+            cluster: Url::parse(&cluster).unwrap_or_else(|error| panic!("{CLUSTER} is not a URL: {error}")),
             name: format!("hookyard_test_{:016x}", rand::random::<u64>()),
         };
         made.tell_cluster(format!("CREATE DATABASE {}", made.name))

@@ -32,7 +32,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Stands before the server that `url` (`postgres://…`) names.
+    /// Listens on a port of its own and forwards to the server that `url` (`postgres://…`) names.
     ///
     /// # Panics
     /// When the URL names no server or loopback has no free port.

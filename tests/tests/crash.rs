@@ -65,7 +65,7 @@ mod postgres {
 }
 
 async fn a_sigkill_loses_nothing_and_repeats_only_what_was_in_flight(kind: Kind) {
-    // Building is no part of the test's time.
+    // Building does not count towards the test's time.
     guests::build("github-to-slack");
     server::binary();
     tokio::time::timeout(TEST_MAX, Box::pin(kill_and_count(kind)))

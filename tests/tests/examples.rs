@@ -1,4 +1,4 @@
-//! The examples work as they stand.
+//! The examples work as they are.
 
 use std::{
     io::{BufRead as _, BufReader},

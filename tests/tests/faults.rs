@@ -78,7 +78,7 @@ async fn a_bad_setup_file_changes_nothing_and_its_place_is_named(kind: Kind) {
             changed.replace("name = \"github\"", "name = \"git hub\""),
             "sender \"git hub\"",
         ),
-        ("twins", format!("{changed}\n{changed}"), "stands twice"),
+        ("twins", format!("{changed}\n{changed}"), "twice"),
     ];
     for (what, text, place) in cases {
         let output = apply_text(&database, &folder, text.as_bytes()).await;

@@ -366,7 +366,7 @@ fn a_module_says_what_it_can_do() {
 fn a_truncated_module_is_refused_wherever_it_is_cut() {
     let whole = guests::bytes("misbehaving");
     for cut in (0..whole.len()).step_by(whole.len() / 97).chain([whole.len() - 1]) {
-        let refusal = ENGINE.compile(&whole[..cut]).expect_err("half a module is no module");
+        let refusal = ENGINE.compile(&whole[..cut]).expect_err("half a module is refused");
         let expected = matches!(refusal, Refusal::NotWasm | Refusal::Invalid { .. } | Refusal::NotAPlugin { .. });
         assert!(expected, "cut at {cut}: {refusal}");
     }

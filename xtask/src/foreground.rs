@@ -230,9 +230,9 @@ mod tests {
     fn a_child_that_ends_well_after_an_interruption_has_succeeded() {
         let foreground = unheard();
         let shared = Arc::clone(&foreground.shared);
-        let trap_stands = std::env::temp_dir().join(format!("hookyard-xtask-trap-{}", std::process::id()));
-        let script = format!("trap 'exit 0' TERM; : > '{}'; while :; do sleep 0.01; done", trap_stands.display());
-        let marker = trap_stands.clone();
+        let trap_set = std::env::temp_dir().join(format!("hookyard-xtask-trap-{}", std::process::id()));
+        let script = format!("trap 'exit 0' TERM; : > '{}'; while :; do sleep 0.01; done", trap_set.display());
+        let marker = trap_set.clone();
         let stopper = thread::spawn(move || {
             while !marker.exists() {
                 thread::yield_now();
@@ -241,7 +241,7 @@ mod tests {
         });
         let outcome = foreground.run(&mut shell(&script));
         stopper.join().unwrap();
-        std::fs::remove_file(trap_stands).unwrap();
+        std::fs::remove_file(trap_set).unwrap();
         assert!(outcome.is_ok(), "{outcome:?}");
         assert!(foreground.check().is_err());
     }

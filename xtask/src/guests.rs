@@ -89,7 +89,7 @@ fn target_is_installed() -> anyhow::Result<bool> {
     if !output.status.success() {
         bail!("this rustc does not know the target {TARGET}");
     }
-    let libraries = String::from_utf8(output.stdout).context("rustc's answer is no text")?;
+    let libraries = String::from_utf8(output.stdout).context("rustc's answer is not text")?;
     Ok(Path::new(libraries.trim_end()).is_dir())
 }
 
@@ -113,7 +113,7 @@ fn packages_in(folder: &Path) -> anyhow::Result<Vec<String>> {
         if path.join("Cargo.toml").is_file() {
             let name = path.file_name().and_then(|name| name.to_str());
             names.push(
-                name.with_context(|| format!("the name of {} is no text", path.display()))?
+                name.with_context(|| format!("the name of {} is not text", path.display()))?
                     .to_owned(),
             );
         }

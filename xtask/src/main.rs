@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_for_the_cluster_stands_behind_two_dashes() {
+    fn a_command_for_the_cluster_comes_after_two_dashes() {
         let arguments = Arguments::try_parse_from(["xtask", "postgres", "--", "psql", "--list"]).unwrap();
         assert!(matches!(arguments.task, Task::Postgres { command } if command == ["psql", "--list"]));
         assert!(Arguments::try_parse_from(["xtask", "postgres"]).is_err());

@@ -37,8 +37,8 @@ const SUPERUSER: &str = "hookyard";
 /// Suites run in parallel, each with several pools: PostgreSQL's own default of 100 is too few.
 const CONNECTIONS_MAX: u32 = 200;
 
-/// A free port is asked for and then released, so somebody else may take it before PostgreSQL does; five in a row is
-/// no accident any more.
+/// A free port is asked for and then released, so somebody else may take it before PostgreSQL does; five in a row
+/// have another cause.
 const PORT_TRIES_MAX: u32 = 5;
 
 /// `initdb` and recovery take about two seconds; a loaded build machine gets thirty times that.

@@ -3,7 +3,7 @@
 //! An endpoint's URL is a stranger's text, and its name resolves to whatever its owner wants, at every look-up anew. So the
 //! question is put to each address just before a connection is made to it (promise E1); this file only answers it, from one
 //! table of every range that is special by the registries of IANA. The table is read from the top and the first row that
-//! holds the address names it, so the narrower of two rows stands first.
+//! holds the address names it, so the narrower of two rows comes first.
 //!
 //! An IPv4 address inside an IPv6 one is judged, too:
 //!
@@ -28,7 +28,7 @@ pub struct Cidr {
     prefix_bits: u8,
 }
 
-/// Why a text is no range.
+/// Why a text is not a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CidrError {
     /// It is not `address/bits`, nor an address alone.
@@ -215,7 +215,7 @@ fn embedded_ipv4(address: IpAddr) -> Option<Ipv4Addr> {
     let bits = v6.to_bits();
     let low_32 = Ipv4Addr::from_bits(bits as u32);
     match v6.segments() {
-        // IPv4-compatible (RFC 4291, section 2.5.5.1). Its first two, `::` and `::1`, are no such thing.
+        // IPv4-compatible (RFC 4291, section 2.5.5.1). Its first two, `::` and `::1`, do not belong to it.
         [0, 0, 0, 0, 0, 0, ..] if bits > 1 => Some(low_32),
         // IPv4-translated (RFC 2765, section 2.1).
         [0, 0, 0, 0, 0xffff, 0, ..] => Some(low_32),

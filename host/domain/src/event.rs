@@ -1,4 +1,4 @@
-//! Where an accepted event stands.
+//! How far an accepted event has come.
 //!
 //! An event is either still to be routed, or it carries the one decision that was made of it. Only this word is known here;
 //! the payload, the decision's text and the deliveries are rows of the store.
@@ -6,14 +6,14 @@
 use crate::words::words;
 
 words! {
-    /// Where an event stands. Stored with it; promise R1: once decided, it never changes, except that a held event is
+    /// How far an event has come. Stored with it; promise R1: once decided, it never changes, except that a held event is
     /// released into routing again or given up.
     pub enum EventState {
         /// Accepted and committed; waits for routing.
         Pending = "pending",
         /// Routed: its deliveries were committed together with this word.
         Routed = "routed",
-        /// Its router chose to deliver it to nobody, or nobody wanted it; the reason stands with the decision.
+        /// Its router chose to deliver it to nobody, or nobody wanted it; the reason is kept with the decision.
         Dropped = "dropped",
         /// Its router failed and the sender's policy keeps it until a version works.
         Held = "held",

@@ -1,6 +1,6 @@
 //! What things are named by.
 //!
-//! Every kind of thing has an id type of its own, so that a sender's id cannot stand where an endpoint's was meant. Inside,
+//! Every kind of thing has an id type of its own, so that a sender's id cannot be given where an endpoint's was meant. Inside,
 //! each is a UUIDv7: ids made later sort later, to the millisecond, which keeps index pages of new rows together and lets
 //! a page of rows be cut by id alone. How an API spells an id (`ep_…`, a bare UUID) is that API's business.
 //!

@@ -1,12 +1,12 @@
 //! The benchmark: what the server reaches on this machine, against what could be reached at all.
 //!
-//! Absolute figures move from machine to machine, so every figure stands beside a floor measured in the same run: a
+//! Absolute figures move from machine to machine, so every figure is shown beside a floor measured in the same run: a
 //! bare HTTP handler, and a group commit without HTTP ([`floor`]). Generator ([`load`]) and receiver ([`receiver`]) run
 //! in this process, the server as a child of its own ([`subject`], [`process`]), all on the same cores: what the
 //! generator uses, the server lacks, for the floor as for the server. [`report`] has the table and the bars.
 //!
 //! Every count is fixed beforehand, every wait has a deadline, and a row fails if one event is lost, doubled or left
-//! unfinished: a fast answer that is wrong is no answer.
+//! unfinished: a fast answer that is wrong counts for nothing.
 
 pub mod floor;
 mod load;

@@ -48,7 +48,7 @@ impl Kind {
     }
 }
 
-/// A fresh database and a folder for what stands beside it.
+/// A fresh database, and a folder for the files that belong to it.
 pub struct Place {
     pub kind: Kind,
     pub url: String,

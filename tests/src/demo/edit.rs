@@ -24,7 +24,7 @@ const LIBRARY: &str = "github_to_slack_edited";
 /// A change of one place in one file.
 pub(super) struct Edit {
     pub(super) file: &'static str,
-    /// Stands in the file exactly once.
+    /// Appears in the file exactly once.
     from: &'static str,
     to: &'static str,
     /// In words, for the reader.

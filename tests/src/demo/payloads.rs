@@ -106,8 +106,8 @@ pub(super) const PAYLOADS: [Payload; 15] = [
     payload!("fork.repository", Fate::To(&[CHAT, ARCHIVE])),
 ];
 
-/// JSON that parsing and writing again would change: its spaces, a number beyond 64 bits, a name that stands twice, an
-/// escape that needs none.
+/// JSON that parsing and writing again would change: its spaces, a number beyond 64 bits, a name that appears twice, an
+/// escape where none is needed.
 pub(super) const ODD_BYTES: &str =
     "  {\"total\": 1.0,\t\"ledger\":18446744073709551617 , \"a\":1,\"a\":2,\"text\":\"caf\\u00e9 é \\ud83d\\ude00\", \"e\":1e400}\n";
 

@@ -335,7 +335,7 @@ impl Yard {
     }
 }
 
-/// The declarative set-up; secrets stand in files beside it.
+/// The declarative set-up; secrets are in files beside it.
 fn setup_text(urls: &[(&'static str, String)], config: &str) -> String {
     let mut text = format!(
         r#"[[tenant]]

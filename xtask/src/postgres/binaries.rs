@@ -41,7 +41,7 @@ impl Binaries {
     ///
     /// # Errors
     ///
-    /// When there are none and this is no machine, or no user, that can install them; the message says what to do.
+    /// When there are none, and this machine or this user cannot install them; the message says what to do.
     pub(super) fn find_or_install(foreground: &Foreground) -> anyhow::Result<Self> {
         if let Some(found) = Self::find() {
             return Ok(found);
@@ -94,7 +94,7 @@ fn newest_below(root: &Path) -> Option<Binaries> {
 fn install_command() -> anyhow::Result<Command> {
     let has = |program: &str| env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(program).is_file());
     if !has("apt-get") {
-        bail!("no PostgreSQL server is installed and this is no Debian; install its server binaries (initdb, postgres) and repeat");
+        bail!("no PostgreSQL server is installed and this is not Debian; install its server binaries (initdb, postgres) and repeat");
     }
     let mut command = if geteuid().is_root() {
         Command::new("sh")

@@ -5,7 +5,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn ip(text: &str) -> IpAddr {
-    text.parse().unwrap_or_else(|_| panic!("{text} is no address"))
+    text.parse().unwrap_or_else(|_| panic!("{text} is not an address"))
 }
 
 fn policy_allowing(ranges: &[&str]) -> AddressPolicy {

@@ -69,7 +69,7 @@ pub enum Refused {
         /// How many contents there are.
         contents: usize,
     },
-    /// A content's type is no media type.
+    /// A content's type is not a media type.
     #[error("content {content} has no valid content type: one such as application/json is expected")]
     ContentType {
         /// The content.
