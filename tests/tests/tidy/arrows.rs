@@ -1,22 +1,13 @@
-//! What the tree promises about itself, read from its own files: who may know whom, where SQL stands, how files begin.
+//! Who may know whom: the table of rings in host/ARCHITECTURE.md as a test.
 //!
-//! These are the architecture's arrows (host/ARCHITECTURE.md, the map) as a test. When one fails, the code is to change, or the page
-//! and this table together.
+//! Adapters and the domain are crates, so cargo holds their arrows; here their manifests are read, since a member that is not
+//! named cannot be used. The rooms inside the server's crate are held by their `use` lines.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, path::Path};
 
-use hookyard::store::statements::{On, all};
-use hookyard_tests::database::{Kind, TestDatabase};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
+use super::{production_code, rust_files, shown, workspace};
 
-/// A file of the server longer than this holds a second idea.
-const HOST_LINES_MAX: usize = 600;
-
-/// Where a module of the server stands.
+/// How far out a module of the server is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ring {
     /// Known to everybody and knowing nobody.
@@ -41,6 +32,7 @@ const RINGS: &[(&str, Ring)] = &[
     ("explanation", Ring::Between),
     ("fanout", Ring::Between),
     ("installed", Ring::Between),
+    ("ruling", Ring::Between),
     ("run", Ring::Between),
     ("accept", Ring::Stage),
     ("route", Ring::Stage),
@@ -70,54 +62,6 @@ fn may_know(from: &str, to: &str) -> bool {
         Ring::Edge => inner != Ring::Edge && (inner != Ring::App || from == "cli"),
         Ring::App => to != "cli",
     }
-}
-
-fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("this package is a folder of the workspace")
-}
-
-/// The Rust files below a folder of the workspace, without what is built.
-fn rust_files(folder: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![workspace().join(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("a folder of the workspace can be listed") {
-            let path = entry.expect("a folder of the workspace can be listed").path();
-            if path.is_dir() {
-                if !path.ends_with("target") && !path.ends_with("node_modules") {
-                    folders.push(path);
-                }
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    assert!(!found.is_empty(), "{folder} has no Rust files");
-    found
-}
-
-fn every_rust_file() -> Vec<PathBuf> {
-    ["host", "sdk-guest", "plugins", "tests", "xtask"]
-        .iter()
-        .flat_map(|folder| rust_files(folder))
-        .collect()
-}
-
-fn shown(path: &Path) -> String {
-    path.strip_prefix(workspace()).unwrap_or(path).display().to_string()
-}
-
-/// What runs in production: without comments and without the file's own tests at its end.
-fn production_code(path: &Path) -> String {
-    let text = fs::read_to_string(path).expect("a source file can be read");
-    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    text.lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect::<Vec<_>>()
-        .join("\n")
 }
 
 /// The path of a file's module in the server's crate: `store/mod.rs` is `[store]`.
@@ -201,7 +145,7 @@ fn named_paths_are_read_from_use_trees_and_from_code() {
 }
 
 #[test]
-fn modules_know_only_what_stands_beneath_them() {
+fn modules_know_only_what_is_beneath_them() {
     let mut wrong = Vec::new();
     for path in rust_files("host/src") {
         let module = module_of(&path);
@@ -214,7 +158,7 @@ fn modules_know_only_what_stands_beneath_them() {
         );
         for named in named_paths(&module, &production_code(&path)) {
             let to = &named[0];
-            // Names of the crate's root that are no modules are macros.
+            // Other names of the crate's root are macros.
             if ring(to).is_some() && !may_know(from, to) {
                 wrong.push(format!("{}: {from} must not know {}", shown(&path), named.join("::")));
             }
@@ -276,125 +220,5 @@ fn no_adapter_depends_on_another_or_on_the_server() {
                 assert_eq!(name, "hookyard-domain", "{adapter} depends on {name}");
             }
         }
-    }
-}
-
-#[test]
-fn only_the_clock_asks_for_the_time() {
-    for path in rust_files("host") {
-        let asks = production_code(&path).contains("SystemTime::now");
-        assert_eq!(asks, path.ends_with("host/src/clock.rs"), "{}", shown(&path));
-    }
-}
-
-#[test]
-fn sql_stands_in_the_list_of_statements_and_nowhere_else() {
-    for path in rust_files("host") {
-        if path.to_string_lossy().contains("store/src/statements/") || path.ends_with("store/src/migrate.rs") {
-            continue;
-        }
-        let code = production_code(&path);
-        for verb in ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CREATE"] {
-            assert!(!code.contains(&format!("\"{verb} ")), "{} holds a statement: {verb}", shown(&path));
-        }
-    }
-}
-
-#[test]
-fn every_file_says_what_it_is_for() {
-    let silent: Vec<String> = every_rust_file()
-        .iter()
-        .filter(|path| !fs::read_to_string(path).expect("a source file can be read").starts_with("//!"))
-        .map(|path| shown(path))
-        .collect();
-    assert!(silent.is_empty(), "no header in {silent:#?}");
-}
-
-#[test]
-fn no_file_of_the_server_holds_two_ideas() {
-    for path in rust_files("host") {
-        let lines = fs::read_to_string(&path).expect("a source file can be read").lines().count();
-        assert!(lines <= HOST_LINES_MAX, "{} has {lines} lines", shown(&path));
-    }
-}
-
-#[test]
-fn nothing_is_left_undone_or_switched_off() {
-    let macros = ["todo", "unimplemented", "dbg"].map(|name| format!("{name}!("));
-    let marks = ["TODO", "FIXME", "XXX"].map(|mark| format!("// {mark}"));
-    let ignored = [format!("#[{}", "ignore")];
-    for path in every_rust_file() {
-        let text = fs::read_to_string(&path).expect("a source file can be read");
-        for word in macros.iter().chain(&marks).chain(&ignored) {
-            assert!(!text.contains(word), "{} holds {word}", shown(&path));
-        }
-    }
-}
-
-#[test]
-fn every_statement_prepares_on_sqlite() {
-    let connection = rusqlite::Connection::open_in_memory().expect("a database in memory opens");
-    let mut migrations: Vec<PathBuf> = fs::read_dir(workspace().join("migrations"))
-        .expect("the migrations can be listed")
-        .map(|entry| entry.expect("the migrations can be listed").path())
-        .filter(|path| !path.to_string_lossy().ends_with(".postgres.sql"))
-        .collect();
-    migrations.sort();
-    for path in migrations {
-        let schema = fs::read_to_string(path).expect("a migration can be read");
-        connection
-            .execute_batch(&hookyard::store::migrate::for_sqlite(&schema))
-            .expect("the schema is written");
-    }
-    for (name, on, statement) in all() {
-        if on != On::Postgres {
-            let prepared = connection.prepare(statement);
-            assert!(prepared.is_ok(), "{name}: {:?}", prepared.err());
-        }
-    }
-}
-
-#[tokio::test]
-async fn every_statement_prepares_on_postgres() {
-    let database = TestDatabase::fresh(Kind::Postgres).await;
-    drop(database.open(hookyard_domain::Timestamp::EPOCH).await);
-    let mut connection = PgConnection::connect(database.url()).await.expect("it opens");
-    for (name, on, statement) in all() {
-        if on != On::Sqlite {
-            let prepared = sqlx::raw_sql(AssertSqlSafe(format!("PREPARE {name} AS {statement}")))
-                .execute(&mut connection)
-                .await;
-            assert!(prepared.is_ok(), "{name}: {:?}", prepared.err());
-        }
-    }
-}
-
-/// A batch looks its own rows up in a hash table. As a join it compared each delivery with each event of the batch: 36 ms
-/// of 512 of them.
-#[tokio::test]
-async fn no_batch_on_postgres_is_joined_with_itself() {
-    let database = TestDatabase::fresh(Kind::Postgres).await;
-    drop(database.open(hookyard_domain::Timestamp::EPOCH).await);
-    let mut connection = PgConnection::connect(database.url()).await.expect("it opens");
-    let text = |name| {
-        let (.., text) = all().find(|(of, ..)| *of == name).expect("there is such a statement");
-        text
-    };
-    sqlx::raw_sql(text("PLAN_BY_KEY"))
-        .execute(&mut connection)
-        .await
-        .expect("it is set");
-    for (name, parameters, lookups) in [("INSERT_EVENTS", 22, 1), ("DECIDE_EVENTS", 18, 2), ("SETTLE_DELIVERIES", 12, 1)] {
-        let nulls = vec!["NULL"; parameters].join(", ");
-        let explain = format!("PREPARE {name} AS {}; EXPLAIN EXECUTE {name} ({nulls})", text(name));
-        let plan: Vec<String> = sqlx::raw_sql(AssertSqlSafe(explain))
-            .fetch_all(&mut connection)
-            .await
-            .expect("it is planned")
-            .iter()
-            .map(|row| row.get(0))
-            .collect();
-        let plan = plan.join("\n");
-        assert_eq!(plan.matches("hashed SubPlan").count(), lookups, "{name}:\n{plan}");
     }
 }
