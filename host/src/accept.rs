@@ -19,6 +19,7 @@ use crate::{
     explanation::{Chosen, Explanation, candidates, no_endpoint},
     fanout::{Deliveries, FanOut, Routing, Target},
     store::{Accepted, Decided, Error, Event, HeldEvent, Leased, NewDelivery, Origin, Pairs, Progress, Store},
+    telemetry::metrics::Metrics,
 };
 
 /// The token an event came in by, resolved.
@@ -54,6 +55,7 @@ pub struct Accept {
     clock: Clock,
     deliveries: Arc<dyn Deliveries>,
     routing: Arc<dyn Routing>,
+    metrics: Arc<Metrics>,
 }
 
 impl Accept {
@@ -63,6 +65,7 @@ impl Accept {
         clock: Clock,
         deliveries: Arc<dyn Deliveries>,
         routing: Arc<dyn Routing>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             store,
@@ -70,13 +73,18 @@ impl Accept {
             clock,
             deliveries,
             routing,
+            metrics,
         }
     }
 
     /// The event a tenant's idempotency key already names. Only for requests that would be refused otherwise: the
     /// others learn it from the commit.
     pub async fn existing(&self, tenant: TenantId, key: &str) -> Result<Option<Progress>, Error> {
-        self.store.progress(tenant, key).await
+        let found = self.store.progress(tenant, key).await?;
+        if found.is_some() {
+            self.metrics.events_repeated.inc();
+        }
+        Ok(found)
     }
 
     /// Commits the event and hands it on. The commit and the handing on happen even if the caller goes away meanwhile.
@@ -110,11 +118,17 @@ impl Accept {
             Source::Sender(sender) => self.commit_undecided(&event, sender, incoming.memory).await?,
         };
         Ok(match accepted {
-            Accepted::New => Answer::New {
-                event: event.id,
-                accepted_at: now,
-            },
-            Accepted::Existing(progress) => Answer::Existing(progress),
+            Accepted::New => {
+                self.metrics.events_accepted.inc();
+                Answer::New {
+                    event: event.id,
+                    accepted_at: now,
+                }
+            }
+            Accepted::Existing(progress) => {
+                self.metrics.events_repeated.inc();
+                Answer::Existing(progress)
+            }
         })
     }
 

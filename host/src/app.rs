@@ -17,11 +17,12 @@ use crate::{
     deliver::Deliver,
     egress::Egress,
     fanout::{Deliveries, Routing},
-    http::{self, Server},
+    http::{self, Edge, Server, intake::Intake},
     installed::Installed,
     plugins::{self, Folder, Plugins, Unloadable},
     route::{self, Route},
     store::{LaneTasks, Liveness, Store},
+    telemetry::metrics::Metrics,
     wasm::Engine,
 };
 
@@ -38,7 +39,7 @@ pub struct App {
     server: Server,
     store: Store,
     lanes: LaneTasks,
-    accept: Accept,
+    edge: Edge,
     route: Route,
     deliver: Deliver,
     closing: CancellationToken,
@@ -99,7 +100,22 @@ impl App {
         })
         .context("cannot start the plugin threads")?;
         let routing: Arc<dyn Routing> = Arc::new(route.clone());
-        let accept = Accept::new(store.clone(), Arc::clone(&configuration), clock.clone(), deliveries, routing);
+        let metrics = Arc::new(Metrics::default());
+        let edge = Edge {
+            accept: Accept::new(
+                store.clone(),
+                Arc::clone(&configuration),
+                clock.clone(),
+                deliveries,
+                routing,
+                Arc::clone(&metrics),
+            ),
+            configuration: Arc::clone(&configuration),
+            store: store.without_lanes(),
+            intake: Intake::new(config.body_bytes_max),
+            metrics,
+            clock: clock.clone(),
+        };
 
         let tasks = TaskTracker::new();
         tasks.spawn(plugins.clone().follow(closing.clone()));
@@ -122,8 +138,7 @@ impl App {
             closing.clone(),
         ));
 
-        let router = http::router(accept.clone(), store.without_lanes(), config.body_bytes_max);
-        let server = Server::start(config.listen, router)
+        let server = Server::start(config.listen, http::router(&edge))
             .await
             .with_context(|| format!("cannot listen on {}", config.listen))?;
         tracing::info!(address = %server.address(), database = store.kind(), allocation = engine.allocation().as_str(), "hookyard is ready");
@@ -131,7 +146,7 @@ impl App {
             server,
             store,
             lanes,
-            accept,
+            edge,
             route,
             deliver,
             closing,
@@ -147,6 +162,12 @@ impl App {
         self.server.address()
     }
 
+    /// What the server's dialects work with, for a dialect that is served elsewhere. It is to be dropped before the
+    /// server stops: whoever holds it can still accept.
+    pub fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
     /// Stops in the order of an event's path: no new events, running plugins end, attempts in flight get their grace,
     /// outcomes are flushed, and what is still held goes back to the table at once instead of when the lease lapses.
     pub async fn stop(self) {
@@ -159,7 +180,7 @@ impl App {
         let last_beats = tokio::spawn(beat(store.clone(), self.clock, self.lease));
         self.route.stop().await;
         self.deliver.stop(self.grace).await;
-        drop((self.accept, self.route, self.deliver, self.store));
+        drop((self.edge, self.route, self.deliver, self.store));
         self.lanes.finished(FLUSH_MAX).await;
         last_beats.abort();
         last_beats.await.ok();

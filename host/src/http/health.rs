@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use axum::{Router, extract::State, http::StatusCode, response::Response, routing::get};
 
-use super::{problem, unavailable};
+use super::{Edge, problem, unavailable};
 use crate::store::Store;
 
 /// How long readiness waits for the database.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-pub fn router(store: Store) -> Router {
+pub fn router(edge: &Edge) -> Router {
     Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
-        .with_state(store)
+        .with_state(edge.store.clone())
 }
 
 async fn live() -> Response {

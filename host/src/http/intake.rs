@@ -45,6 +45,22 @@ pub enum Refused {
     KeyHoldsControls,
 }
 
+impl Refused {
+    /// The word for it in the metrics.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::ContentType => "content-type",
+            Self::TooLarge { .. } => "too-large",
+            Self::Busy => "busy",
+            Self::BrokeOff => "broke-off",
+            Self::TooSlow => "too-slow",
+            Self::NotUtf8 { .. } => "not-utf-8",
+            Self::NotJson(_) => "not-json",
+            Self::KeyIsNotText | Self::KeyIsTooLong { .. } | Self::KeyHoldsControls => "idempotency-key",
+        }
+    }
+}
+
 /// A payload that will be an event: checked to be JSON, and otherwise as it came.
 pub struct Payload {
     pub content_type: String,

@@ -7,9 +7,12 @@
 mod health;
 mod hooksentry;
 pub mod intake;
+mod metrics;
 pub mod paging;
 pub mod principal;
 mod server;
+
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -20,13 +23,26 @@ use serde::Serialize;
 
 use self::intake::Intake;
 pub use self::server::Server;
-use crate::{accept::Accept, store::Store};
+use crate::{accept::Accept, clock::Clock, configuration::Configuration, store::Store, telemetry::metrics::Metrics};
+
+/// What a dialect is given to work with. Cheap to clone.
+#[derive(Clone)]
+pub struct Edge {
+    pub accept: Accept,
+    pub configuration: Arc<Configuration>,
+    /// For reading; what changes something goes through a stage.
+    pub store: Store,
+    pub intake: Intake,
+    pub metrics: Arc<Metrics>,
+    pub clock: Clock,
+}
 
 /// Everything that is served.
-pub fn router(accept: Accept, store: Store, body_bytes_max: usize) -> Router {
+pub fn router(edge: &Edge) -> Router {
     Router::new()
-        .merge(health::router(store))
-        .merge(hooksentry::router(accept, Intake::new(body_bytes_max)))
+        .merge(health::router(edge))
+        .merge(metrics::router(edge))
+        .merge(hooksentry::router(edge))
 }
 
 /// An answer of the server itself: a problem document (RFC 9457).

@@ -42,6 +42,25 @@ impl From<intake::Refused> for Refused {
     }
 }
 
+impl Refused {
+    /// The word for it in the metrics.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::NoSuchPath => "no-such-path",
+            Self::Unidentified => "unknown-credential",
+            Self::Intake(refused) => refused.reason(),
+            Self::KeyOfAnotherTenant | Self::TokenOfAnotherTenant => "other-tenant",
+            Self::TokenTooLong | Self::TokenPrefix => "malformed-token",
+            Self::TokenUnknown => "unknown-token",
+            Self::EndpointNotActive | Self::SenderNotActive => "not-active",
+            Self::Accept(Error::Busy) => "busy",
+            Self::Accept(Error::Full(_)) => "full",
+            Self::Accept(Error::Unreachable(_) | Error::Closed) => "away",
+            Self::Accept(Error::Corrupt { .. } | Error::Taken(_) | Error::Statement(_)) => "defect",
+        }
+    }
+}
+
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         match self {

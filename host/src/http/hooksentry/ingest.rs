@@ -23,10 +23,10 @@ use hookyard_domain::TenantId;
 
 use super::answers::{self, Refused};
 use crate::{
-    accept::{Accept, Answer, Incoming, Source},
+    accept::{Answer, Incoming, Source},
     configuration::{EndpointStatus, Sender, Snapshot},
     http::{
-        intake::{self, Intake},
+        Edge, intake,
         principal::{self, Place, Subject},
     },
     store::Pairs,
@@ -41,24 +41,23 @@ const HEADER_VALUE_BYTES_MAX: usize = 4_096;
 /// Length of an event type taken from a header; a longer one counts as unknown.
 const EVENT_TYPE_CHARS_MAX: usize = 255;
 
-struct Ingest {
-    accept: Accept,
-    intake: Intake,
-}
+struct Ingest(Edge);
 
-pub fn router(accept: Accept, intake: Intake) -> Router {
-    let ingest = Ingest { accept, intake };
+pub fn router(edge: &Edge) -> Router {
     Router::new()
         .route(
             "/api/v1/ingest/{tenant}/{token}",
             post(handle).options(async || answers::preflight()),
         )
-        .with_state(Arc::new(ingest))
+        .with_state(Arc::new(Ingest(edge.clone())))
 }
 
 async fn handle(State(ingest): State<Arc<Ingest>>, path: Path<(String, String)>, request: Request) -> Response {
     let answer = ingest.answer(&path.0.0, &path.0.1, request).await;
-    let mut response = answer.unwrap_or_else(IntoResponse::into_response);
+    let mut response = answer.unwrap_or_else(|refused| {
+        ingest.0.metrics.requests_refused.inc("reason", refused.reason());
+        refused.into_response()
+    });
     answers::allow_any_origin(&mut response);
     response
 }
@@ -73,7 +72,7 @@ impl Ingest {
             Ok(incoming) => incoming,
             Err(refused) => return self.known_event_or(refused, tenant, known_key).await,
         };
-        match self.accept.accept(incoming).await.map_err(Refused::Accept)? {
+        match self.0.accept.accept(incoming).await.map_err(Refused::Accept)? {
             Answer::New { event, accepted_at } => Ok(answers::accepted(event, accepted_at)),
             Answer::Existing(progress) => Ok(answers::existing(&progress)),
         }
@@ -82,7 +81,7 @@ impl Ingest {
     /// What comes before the idempotency key in the contract's order. A stranger learns of no key.
     fn check_caller(&self, tenant: &str, token: &str, headers: &HeaderMap) -> Result<TenantId, Refused> {
         let tenant: TenantId = tenant.parse().map_err(|_| Refused::NoSuchPath)?;
-        let caller = principal::identify(&self.accept.configuration.current(), headers, &[Place::Header(&API_KEY)])
+        let caller = principal::identify(&self.0.configuration.current(), headers, &[Place::Header(&API_KEY)])
             .ok()
             .filter(|caller| caller.subject == Subject::Tenant)
             .ok_or(Refused::Unidentified)?;
@@ -105,9 +104,9 @@ impl Ingest {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<Incoming, Refused> {
-        let source = source(&self.accept.configuration.current(), tenant, token)?;
+        let source = source(&self.0.configuration.current(), tenant, token)?;
         let idempotency_key = key?;
-        let payload = self.intake.payload(headers, body).await?;
+        let payload = self.0.intake.payload(headers, body).await?;
         let (event_type, exposed) = match &source {
             Source::Endpoint(_) => (String::new(), Pairs::new()),
             Source::Sender(sender) => (event_type(sender, headers), exposed(sender, headers)),
@@ -126,7 +125,7 @@ impl Ingest {
     /// A request about to be refused is answered with the event its idempotency key names, if there is one.
     async fn known_event_or(&self, refused: Refused, tenant: TenantId, key: Option<String>) -> Result<Response, Refused> {
         let Some(key) = key else { return Err(refused) };
-        match self.accept.existing(tenant, &key).await.map_err(Refused::Accept)? {
+        match self.0.accept.existing(tenant, &key).await.map_err(Refused::Accept)? {
             Some(progress) => Ok(answers::existing(&progress)),
             None => Err(refused),
         }

@@ -9,9 +9,8 @@ mod words;
 
 use axum::Router;
 
-use super::intake::Intake;
-use crate::accept::Accept;
+use super::Edge;
 
-pub fn router(accept: Accept, intake: Intake) -> Router {
-    ingest::router(accept, intake)
+pub fn router(edge: &Edge) -> Router {
+    ingest::router(edge)
 }
