@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use axum::{Router, extract::State, http::StatusCode, response::Response, routing::get};
 
-use super::{Edge, problem, unavailable};
+use super::{
+    Edge,
+    problem::{problem, unavailable},
+};
 use crate::store::Store;
 
 /// How long readiness waits for the database.

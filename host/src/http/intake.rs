@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use self::body::{Bodies, Received};
 
-/// Characters of an idempotency key. All three contracts that name a bound name this one.
+/// Characters of an idempotency key. The contracts that bound it agree on this.
 const KEY_CHARS_MAX: usize = 255;
 /// Bytes of a document that is read into a command, such as a new endpoint: metadata may hold 16 KiB, and there may be
 /// long lists beside it.

@@ -10,16 +10,12 @@ pub mod intake;
 mod metrics;
 pub mod paging;
 pub mod principal;
+pub mod problem;
 mod server;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
-use serde::Serialize;
+use axum::Router;
 
 use self::intake::Intake;
 pub use self::server::Server;
@@ -43,33 +39,4 @@ pub fn router(edge: &Edge) -> Router {
         .merge(health::router(edge))
         .merge(metrics::router(edge))
         .merge(hooksentry::router(edge))
-}
-
-/// An answer of the server itself: a problem document (RFC 9457).
-fn problem(status: StatusCode, title: &'static str, detail: &str) -> Response {
-    #[derive(Serialize)]
-    struct Problem<'a> {
-        title: &'static str,
-        status: u16,
-        detail: &'a str,
-    }
-    let body = serde_json::to_vec(&Problem {
-        title,
-        status: status.as_u16(),
-        detail,
-    })
-    .expect("strings always serialise");
-    (
-        status,
-        [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))],
-        body,
-    )
-        .into_response()
-}
-
-/// The store cannot take it now: nothing was kept, and the same request may be sent again.
-fn unavailable(detail: &str) -> Response {
-    let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, "temporarily unavailable", detail);
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    response
 }

@@ -14,7 +14,10 @@ use serde::Serialize;
 
 use super::words;
 use crate::{
-    http::{intake, problem, unavailable},
+    http::{
+        intake,
+        problem::{problem, unavailable},
+    },
     store::{Error, Progress},
 };
 
