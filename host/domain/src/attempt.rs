@@ -4,7 +4,8 @@
 //! A delivery's attempts number 1..n without gaps and it is terminal exactly when it is completed (promise D1); the store
 //! keeps that, this file decides when. How the request was made and how an error was classified is `egress`'s business.
 
-use crate::retry::{AttemptsMax, Schedule};
+use crate::profile::Profile;
+use crate::retry::AttemptsMax;
 use crate::time::Timestamp;
 use crate::words::words;
 
@@ -45,41 +46,15 @@ impl Outcome {
         matches!(self, Self::Status(200..=299))
     }
 
-    /// Whether this failure moves the endpoint's breaker (promise D3): only what the receiver did counts, so neither our
-    /// own faults nor a URL or address that was never called. 401, 403 and 404 count
-    /// (docs/contracts/hooksentry.md, section 14.8).
-    pub const fn counts_against_endpoint(self) -> bool {
+    /// Whether it failed through the receiver. Neither our own faults nor a URL or address that was never called are the
+    /// receiver's. What of this moves an endpoint's breaker is said by its profile ([`crate::profile::BreakerRule`]).
+    pub const fn is_receivers_failure(self) -> bool {
         match self {
             Self::Status(_) => !self.is_success(),
             Self::Error(class) => match class {
                 ErrorClass::Dns | ErrorClass::Connect | ErrorClass::Tls | ErrorClass::Timeout | ErrorClass::Protocol => true,
                 ErrorClass::AddressRefused | ErrorClass::InvalidUrl | ErrorClass::Internal => false,
             },
-        }
-    }
-}
-
-words! {
-    /// The habits of the API that created an endpoint, as far as they bear on its deliveries.
-    pub enum Profile {
-        /// HookSentry (docs/contracts/hooksentry.md, section 14).
-        HookSentry = "hooksentry",
-    }
-}
-
-impl Profile {
-    /// The waits between attempts.
-    pub const fn schedule(self) -> Schedule {
-        match self {
-            Self::HookSentry => Schedule::hooksentry(),
-        }
-    }
-
-    /// The statuses that end a delivery at once, however many attempts are left.
-    pub const fn final_statuses(self) -> &'static [u16] {
-        match self {
-            // docs/contracts/hooksentry.md, section 14.4. 410 and 429 get no special treatment there.
-            Self::HookSentry => &[401, 403, 404],
         }
     }
 }
@@ -110,9 +85,9 @@ impl Settlement {
 }
 
 words! {
-    /// Where a delivery stands.
+    /// Which state a delivery is in.
     pub enum DeliveryState {
-        /// Its next attempt is due at some moment, now perhaps; an attempt in flight is a lease, not a state.
+        /// Its next attempt is due at some moment, perhaps now. An attempt in flight is a lease, not a state of its own.
         Waiting = "waiting",
         /// The receiver took it.
         Delivered = "delivered",
@@ -137,10 +112,11 @@ impl DeliveryState {
 
 /// Decides what becomes of a delivery whose attempt `attempt_number` (from 1) ended at `now` with `outcome`.
 ///
-/// Our own faults use up attempts like the receiver's: an attempt was made and stands in the list, and a delivery that
-/// always fails here must end somewhere. `unit_random` (0.0..=1.0) chooses the jitter; see [`Schedule::wait_after`].
+/// Our own faults use up attempts like the receiver's: an attempt was made and is in the list, and a delivery that always
+/// fails here must end at some time. `unit_random` (0.0..=1.0) chooses the jitter; see
+/// [`crate::retry::Schedule::wait_after`].
 pub fn settle(
-    profile: Profile,
+    profile: &Profile,
     attempt_number: u32,
     attempts_max: AttemptsMax,
     outcome: Outcome,
@@ -151,115 +127,68 @@ pub fn settle(
         return Settlement::Delivered;
     }
     if let Outcome::Status(status) = outcome
-        && profile.final_statuses().contains(&status)
+        && (profile.is_final)(status)
     {
         return Settlement::Rejected;
     }
     if attempt_number >= u32::from(attempts_max.get()) {
         return Settlement::Exhausted;
     }
-    Settlement::RetryAt(now.plus(profile.schedule().wait_after(attempt_number, unit_random)))
+    Settlement::RetryAt(now.plus(profile.schedule.wait_after(attempt_number, unit_random)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-    use std::time::Duration;
 
     const NOW: Timestamp = Timestamp::from_micros(1_783_080_000_000_000);
 
-    fn settle_hooksentry(attempt_number: u32, outcome: Outcome) -> Settlement {
-        settle(Profile::HookSentry, attempt_number, AttemptsMax::default(), outcome, NOW, 0.0)
-    }
-
-    fn any_outcome() -> impl Strategy<Value = Outcome> {
-        prop_oneof![
-            (100_u16..600).prop_map(Outcome::Status),
-            prop::sample::select(ErrorClass::ALL).prop_map(Outcome::Error),
-        ]
+    fn settled(profile: &Profile, attempt_number: u32, outcome: Outcome) -> Settlement {
+        settle(profile, attempt_number, AttemptsMax::default(), outcome, NOW, 0.0)
     }
 
     #[test]
-    fn hooksentry_settles_as_its_contract_says() {
-        let in_two_minutes = Settlement::RetryAt(NOW.plus(Duration::from_secs(120)));
-        for (outcome, settlement) in [
-            (Outcome::Status(200), Settlement::Delivered),
-            (Outcome::Status(299), Settlement::Delivered),
-            (Outcome::Status(199), in_two_minutes),
-            (Outcome::Status(302), in_two_minutes),
-            (Outcome::Status(401), Settlement::Rejected),
-            (Outcome::Status(403), Settlement::Rejected),
-            (Outcome::Status(404), Settlement::Rejected),
-            (Outcome::Status(400), in_two_minutes),
-            (Outcome::Status(410), in_two_minutes),
-            (Outcome::Status(429), in_two_minutes),
-            (Outcome::Status(503), in_two_minutes),
-            (Outcome::Error(ErrorClass::Timeout), in_two_minutes),
-            (Outcome::Error(ErrorClass::AddressRefused), in_two_minutes),
-        ] {
-            assert_eq!(settle_hooksentry(1, outcome), settlement, "{outcome:?}");
+    fn a_failure_waits_as_the_profile_says_unless_it_is_final() {
+        for profile in crate::profile::ALL {
+            let retry = Settlement::RetryAt(NOW.plus(profile.schedule.first));
+            for status in (100..200).chain(300..600) {
+                let expected = if (profile.is_final)(status) { Settlement::Rejected } else { retry };
+                assert_eq!(settled(profile, 1, Outcome::Status(status)), expected, "{profile}, {status}");
+            }
+            for class in ErrorClass::ALL {
+                assert_eq!(settled(profile, 1, Outcome::Error(*class)), retry, "{profile}, {class}");
+            }
         }
     }
 
     #[test]
     fn the_last_attempt_that_fails_exhausts_and_one_that_succeeds_delivers() {
         let failed = Outcome::Status(500);
-        assert!(matches!(settle_hooksentry(9, failed), Settlement::RetryAt(_)));
-        assert_eq!(settle_hooksentry(10, failed), Settlement::Exhausted);
-        assert_eq!(settle_hooksentry(10, Outcome::Status(404)), Settlement::Rejected);
-        assert_eq!(settle_hooksentry(10, Outcome::Status(204)), Settlement::Delivered);
-        assert_eq!(
-            settle(Profile::HookSentry, 1, AttemptsMax::MIN, failed, NOW, 0.0),
-            Settlement::Exhausted,
-            "one attempt means no retry"
-        );
+        for profile in crate::profile::ALL {
+            assert!(matches!(settled(profile, 9, failed), Settlement::RetryAt(_)));
+            assert_eq!(settled(profile, 10, failed), Settlement::Exhausted);
+            assert_eq!(settled(profile, 10, Outcome::Status(204)), Settlement::Delivered);
+            let only_one = settle(profile, 1, AttemptsMax::MIN, failed, NOW, 0.0);
+            assert_eq!(only_one, Settlement::Exhausted, "one attempt means no retry");
+            let refused = (100..600).find(|status| (profile.is_final)(*status));
+            if let Some(status) = refused {
+                assert_eq!(settled(profile, 10, Outcome::Status(status)), Settlement::Rejected);
+            }
+        }
     }
 
     #[test]
-    fn only_the_receivers_behaviour_moves_its_breaker() {
+    fn our_faults_and_calls_never_made_are_not_the_receivers() {
         let spared: Vec<_> = ErrorClass::ALL
             .iter()
-            .filter(|class| !Outcome::Error(**class).counts_against_endpoint())
+            .filter(|class| !Outcome::Error(**class).is_receivers_failure())
             .collect();
         assert_eq!(
             spared,
             [&ErrorClass::AddressRefused, &ErrorClass::InvalidUrl, &ErrorClass::Internal]
         );
-        assert!(Outcome::Status(401).counts_against_endpoint());
-        assert!(Outcome::Status(500).counts_against_endpoint());
-        assert!(!Outcome::Status(204).counts_against_endpoint());
-    }
-
-    proptest! {
-        #[test]
-        fn every_delivery_ends_within_its_attempts(
-            outcomes in prop::collection::vec(any_outcome(), 100), attempts_max in 1_u16..=100, unit_random in 0.0_f64..=1.0,
-        ) {
-            let attempts_max = AttemptsMax::new(attempts_max).unwrap();
-            let mut now = NOW;
-            let mut attempts_made = 0;
-            for (number, outcome) in (1..).zip(outcomes) {
-                attempts_made = number;
-                match settle(Profile::HookSentry, number, attempts_max, outcome, now, unit_random) {
-                    Settlement::RetryAt(at) => {
-                        prop_assert!(at > now);
-                        now = at;
-                    }
-                    settlement => {
-                        prop_assert!(settlement.state().is_terminal());
-                        break;
-                    }
-                }
-            }
-            prop_assert!(attempts_made <= u32::from(attempts_max.get()));
-        }
-
-        #[test]
-        fn a_success_is_never_retried_and_never_counts(status in 200_u16..300, number: u32) {
-            let outcome = Outcome::Status(status);
-            prop_assert_eq!(settle_hooksentry(number, outcome), Settlement::Delivered);
-            prop_assert!(!outcome.counts_against_endpoint());
-        }
+        assert!(Outcome::Status(401).is_receivers_failure());
+        assert!(Outcome::Status(500).is_receivers_failure());
+        assert!(!Outcome::Status(204).is_receivers_failure());
     }
 }

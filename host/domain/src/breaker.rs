@@ -1,11 +1,11 @@
 //! When an endpoint, or a plugin, is left alone for a while.
 //!
-//! Two small state machines with one vocabulary. [`Breaker`] counts an endpoint's failed attempts in a row
-//! (docs/contracts/hooksentry.md, section 14.8). [`PluginBreaker`] looks at the rate of a plugin's failed runs, since one bad event
-//! between good ones says nothing about it. Both then let one probe through at a time, and both are told about every probe they admit:
+//! Two small state machines with one vocabulary. [`Breaker`] counts an endpoint's failed attempts in a row.
+//! [`PluginBreaker`] looks at the rate of a plugin's failed runs, since one bad event between good
+//! ones says nothing about it. Both then let one probe through at a time, and both are told about every probe they admit:
 //! success, failure, or abandoned when it gave no verdict.
 //!
-//! What counts as a failure is decided before it gets here: [`crate::attempt::Outcome::counts_against_endpoint`] (promise D3)
+//! What counts as a failure is decided before it gets here: [`crate::profile::BreakerRule::counts`] (promise D3)
 //! and [`crate::failure::FailureClass::counts_against_plugin`]. State is per node and may be lost with it: a restart costs a
 //! few attempts to find out again.
 
@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// How soon to ask again while another's probe is on its way. An attempt has 30 s by default
-/// (docs/contracts/hooksentry.md, section 14.1), so by then there usually is a verdict.
+/// How soon to ask again while another's probe is on its way. No profile gives an attempt more than
+/// 30 s of its own accord, so by then there usually is a verdict.
 const PROBE_EXPECTED_WITHIN: Duration = Duration::from_secs(30);
 
 /// When a probe that was never reported is given up and another may go. Far above any attempt's deadline: this mends a
@@ -52,23 +52,13 @@ pub enum State {
     Probing,
 }
 
-/// An endpoint's breaker settings.
+/// An endpoint's breaker settings; see [`crate::profile::BreakerRule`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     /// Failed attempts in a row that block the endpoint; 0 counts as 1.
     pub failures_to_block: u32,
     /// How long it is left alone before a probe.
     pub block_for: Duration,
-}
-
-/// Five failures, then 300 s: HookSentry's defaults (docs/contracts/hooksentry.md, section 14.8).
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            failures_to_block: 5,
-            block_for: Duration::from_secs(300),
-        }
-    }
 }
 
 /// An endpoint's breaker: passes, blocks after a run of failures, then probes.

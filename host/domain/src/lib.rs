@@ -12,6 +12,7 @@
 //! * [`event`], [`pattern`]: an accepted event, and which endpoints want its type.
 //! * [`decision`], [`failure`]: what a router may answer, and what becomes of an event when it fails to.
 //! * [`attempt`], [`retry`]: what the outcome of one HTTP try means for its delivery.
+//! * [`profile`]: what of all this differs between the APIs endpoints are created through.
 //! * [`address`], [`signature`]: where a delivery may go, and how its receiver knows it.
 //! * [`breaker`]: when an endpoint or a plugin is left alone for a while.
 
@@ -24,6 +25,7 @@ pub mod failure;
 pub mod hex;
 pub mod ids;
 pub mod pattern;
+pub mod profile;
 pub mod retry;
 pub mod scope;
 pub mod signature;

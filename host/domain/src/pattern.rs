@@ -1,7 +1,8 @@
 //! Which event types an endpoint wants.
 //!
-//! Three forms and no more: everything, everything under a prefix, one type. Types are compared byte for byte. Filters that
-//! look into the payload are another matter and live with routing.
+//! Three forms and no more: everything, everything under a prefix, one type. Types are compared byte for byte. Whether a
+//! text such as `order.*` is a prefix or a type of that name is a question of [`PatternSyntax`]. Filters that look into the
+//! payload are another matter and live with routing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,23 +11,46 @@ use std::str::FromStr;
 /// within any index key of either database.
 pub const PATTERN_CHARS_MAX: usize = 255;
 
+/// How the text of a pattern is read. Which one holds for an endpoint is said by its profile ([`crate::profile`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PatternSyntax {
+    /// `*` matches every event; `order.*` matches what begins with `order.`; any other text matches itself.
+    Prefixes,
+    /// `*` matches every event; any other text matches itself, `order.*` too.
+    Literal,
+}
+
+impl PatternSyntax {
+    /// Reads a pattern of 1..=255 characters: of any kind but NUL if texts are literal, else as
+    /// [`EventPattern::parse`] does.
+    pub fn read(self, text: &str) -> Result<EventPattern, PatternError> {
+        match self {
+            Self::Prefixes => EventPattern::parse(text),
+            Self::Literal => EventPattern::literal(text),
+        }
+    }
+}
+
 /// A pattern over event types:
 ///
 /// * `*` matches every event, one without a type included;
 /// * `order.*` matches `order.` followed by anything, at any depth, but neither `order` nor `order.`;
 /// * anything else matches exactly itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct EventPattern(Form);
+pub struct EventPattern(Form<Box<str>>);
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Form {
+/// What a pattern matches, for whoever builds an index over many patterns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Form<T> {
+    /// Every event.
     All,
-    /// Holds the prefix with its dot, e.g. `order.`.
-    Under(Box<str>),
-    Exact(Box<str>),
+    /// What begins with this text, which ends with a dot, and goes on after it.
+    Under(T),
+    /// This event type alone.
+    Exact(T),
 }
 
-/// Why a text is no pattern.
+/// Why a text is not a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// The text is empty.
@@ -38,14 +62,17 @@ pub enum PatternError {
         /// How many it has.
         chars: usize,
     },
+    /// It holds the character NUL.
+    #[error("an event pattern cannot hold the character NUL, which cannot be stored")]
+    Nul,
     /// A character is none of those allowed.
     #[error("an event pattern is made of ASCII letters, digits and . _ - / : and cannot hold {character:?}")]
     Character {
         /// The first such character.
         character: char,
     },
-    /// There is a `*` elsewhere than alone or as the last segment.
-    #[error("`*` stands alone or as the last segment after a prefix, as in `order.*`")]
+    /// There is a `*` that is neither the whole text nor its last segment.
+    #[error("`*` must be the whole pattern or its last segment, as in `order.*`")]
     Star,
 }
 
@@ -56,17 +83,11 @@ impl EventPattern {
     /// Reads a pattern of 1..=255 characters: ASCII letters, digits and `.` `_` `-` `/` `:`, with `*` alone or as the last
     /// of several dot-separated segments.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        if text.is_empty() {
-            return Err(PatternError::Empty);
-        }
-        let chars = text.chars().count();
-        if chars > PATTERN_CHARS_MAX {
-            return Err(PatternError::TooLong { chars });
-        }
+        check_length(text)?;
         if text == "*" {
             return Ok(Self::ALL);
         }
-        let (name, form): (&str, fn(Box<str>) -> Form) = match text.strip_suffix(".*") {
+        let (name, form): (&str, fn(Box<str>) -> Form<Box<str>>) = match text.strip_suffix(".*") {
             Some("") => return Err(PatternError::Star),
             Some(prefix) => (&text[..=prefix.len()], Form::Under),
             None => (text, Form::Exact),
@@ -78,6 +99,26 @@ impl EventPattern {
         }
     }
 
+    /// Takes a text of 1..=255 characters as the one type it matches, `*` alone as every type. A type may have any
+    /// characters but NUL, which PostgreSQL cannot store.
+    pub fn literal(text: &str) -> Result<Self, PatternError> {
+        check_length(text)?;
+        match text {
+            "*" => Ok(Self::ALL),
+            text if text.contains('\0') => Err(PatternError::Nul),
+            text => Ok(Self(Form::Exact(text.into()))),
+        }
+    }
+
+    /// What it matches.
+    pub fn form(&self) -> Form<&str> {
+        match &self.0 {
+            Form::All => Form::All,
+            Form::Under(prefix) => Form::Under(prefix),
+            Form::Exact(name) => Form::Exact(name),
+        }
+    }
+
     /// Whether an event of this type is wanted. An event without a type has the empty one, which only `*` matches.
     pub fn matches(&self, event_type: &str) -> bool {
         match &self.0 {
@@ -85,6 +126,15 @@ impl EventPattern {
             Form::Under(prefix) => event_type.len() > prefix.len() && event_type.starts_with(&**prefix),
             Form::Exact(name) => event_type == &**name,
         }
+    }
+}
+
+fn check_length(text: &str) -> Result<(), PatternError> {
+    let chars = text.chars().count();
+    match chars {
+        0 => Err(PatternError::Empty),
+        1..=PATTERN_CHARS_MAX => Ok(()),
+        _ => Err(PatternError::TooLong { chars }),
     }
 }
 
@@ -144,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_refused_with_its_reason() {
+    fn what_is_not_a_pattern_is_refused_with_its_reason() {
         for (text, error) in [
             ("", PatternError::Empty),
             (".*", PatternError::Star),
@@ -172,7 +222,41 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_literal_pattern_is_the_type_it_matches() {
+        for text in ["order.*", "*.created", "order created", "größe", ".*", "**"] {
+            let literal = PatternSyntax::Literal.read(text).unwrap();
+            assert_eq!(literal.form(), Form::Exact(text));
+            assert_eq!(literal.to_string(), text);
+            assert!(literal.matches(text) && !literal.matches("order.created"), "{text}");
+        }
+        assert_eq!(PatternSyntax::Literal.read("*"), Ok(EventPattern::ALL));
+        assert_eq!(PatternSyntax::Literal.read(""), Err(PatternError::Empty));
+        assert_eq!(PatternSyntax::Literal.read("a\0"), Err(PatternError::Nul));
+        assert!(PatternSyntax::Literal.read(&"ö".repeat(255)).is_ok());
+        assert_eq!(
+            PatternSyntax::Literal.read(&"ö".repeat(256)),
+            Err(PatternError::TooLong { chars: 256 })
+        );
+    }
+
+    #[test]
+    fn the_form_of_a_prefix_holds_its_dot() {
+        assert_eq!(PatternSyntax::Prefixes.read("order.*").unwrap().form(), Form::Under("order."));
+        assert_eq!(PatternSyntax::Prefixes.read("order").unwrap().form(), Form::Exact("order"));
+        assert_eq!(PatternSyntax::Prefixes.read("*").unwrap().form(), Form::All);
+    }
+
     proptest! {
+        #[test]
+        fn a_literal_pattern_survives_its_text_and_matches_nothing_else(text in ".{1,40}", other in ".{0,40}") {
+            prop_assume!(text != "*" && !text.contains('\0'));
+            let literal = EventPattern::literal(&text).unwrap();
+            prop_assert_eq!(literal.to_string(), text.clone());
+            prop_assert!(literal.matches(&text));
+            prop_assert_eq!(literal.matches(&other), other == text);
+        }
+
         #[test]
         fn a_pattern_survives_its_text(text in r"[a-zA-Z0-9._/:-]{1,40}(\.\*)?") {
             prop_assert_eq!(pattern(&text).to_string(), text);

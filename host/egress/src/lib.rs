@@ -51,7 +51,7 @@ pub struct Egress {
 pub struct BuildError(#[from] reqwest::Error);
 
 impl Egress {
-    /// `deadline` is the total for one attempt: connecting, sending, and reading the answer.
+    /// `deadline` is the most one attempt may take in all: connecting, sending, and reading the answer.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that builds an outbound client")]
     pub fn new(policy: AddressPolicy, deadline: Duration) -> Result<Self, BuildError> {
         let policy = Arc::new(policy);
@@ -70,14 +70,19 @@ impl Egress {
         Ok(Self { client, policy, deadline })
     }
 
-    /// Posts once. Any status is an answer; a [`Failure`] says why there was none.
-    pub async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Answer, Failure> {
+    /// The most one attempt may take in all.
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Posts once, within `total`. Any status is an answer; a [`Failure`] says why there was none.
+    pub async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes, total: Duration) -> Result<Answer, Failure> {
         self.check_literal(url)?;
-        let deadline = tokio::time::Instant::now() + self.deadline;
+        let deadline = tokio::time::Instant::now() + total;
         let request = self.client.post(url.clone()).headers(headers).body(body).send();
         let mut response = tokio::time::timeout_at(deadline, request)
             .await
-            .map_err(|_| Failure::deadline(self.deadline))?
+            .map_err(|_| Failure::deadline(total))?
             .map_err(Failure::from_request)?;
         let status = response.status().as_u16();
         let mut head = BytesMut::new();

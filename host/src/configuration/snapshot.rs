@@ -13,11 +13,11 @@ use std::{
 use arc_swap::{ArcSwap, Guard};
 use hookyard_domain::{
     ContentHash, EndpointId, EnvironmentId, SenderId, TenantId,
-    attempt::Profile,
     failure::FailurePolicy,
     pattern::EventPattern,
+    profile::Profile,
     retry::AttemptsMax,
-    signature::{HookSentryKey, StandardKey, StandardSecret},
+    signature::{SigningKey, SigningKeys},
 };
 use http::HeaderName;
 use url::Url;
@@ -30,8 +30,8 @@ pub struct Tenant {
     pub attempts_max: AttemptsMax,
     /// How long a blocked endpoint rests before it is probed.
     pub breaker_block: Duration,
-    pub hooksentry_key: HookSentryKey,
-    pub standard_key: StandardKey,
+    /// Sign for its endpoints that have no secret of their own.
+    pub signing: SigningKeys,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,13 +50,20 @@ pub struct Endpoint {
     /// `scheme://host[:port]`: all of the URL a plugin or a log line may see, for paths hold tokens.
     pub origin: String,
     pub status: EndpointStatus,
-    pub profile: Profile,
+    pub profile: &'static Profile,
+    /// Its own; none: its tenant's.
+    pub signing: Option<SigningKeys>,
     pub event_patterns: Vec<EventPattern>,
     pub metadata: Pairs,
     pub concurrency_max: u32,
 }
 
 impl Endpoint {
+    /// What its deliveries are signed with.
+    pub fn signing_keys(&self) -> &SigningKeys {
+        self.signing.as_ref().unwrap_or(&self.tenant.signing)
+    }
+
     pub fn wants(&self, event_type: &str) -> bool {
         self.event_patterns.iter().any(|pattern| pattern.matches(event_type))
     }
@@ -185,22 +192,13 @@ fn parsed<T>(kind: &'static str, name: &str, row: Result<T, String>) -> Option<T
         .ok()
 }
 
-/// The key of the Standard Webhooks signature that goes with a tenant's webhook secret: the decoded bytes of a
-/// `whsec_…` secret, else the text's own bytes.
-pub fn standard_secret(text: &str) -> Result<StandardSecret, String> {
-    StandardSecret::parse(text)
-        .or_else(|_| StandardSecret::from_bytes(text.as_bytes().to_vec()))
-        .map_err(|error| error.to_string())
-}
-
 fn tenant(row: TenantRow) -> Result<Tenant, String> {
     Ok(Tenant {
         id: row.id,
         name: row.name,
         attempts_max: AttemptsMax::new(row.attempts_max).map_err(|error| error.to_string())?,
         breaker_block: Duration::from_secs(u64::from(row.breaker_block_s)),
-        hooksentry_key: HookSentryKey::new(row.webhook_secret.expose()),
-        standard_key: StandardKey::new(&standard_secret(row.webhook_secret.expose())?),
+        signing: SigningKeys::new(SigningKey::of_text(row.webhook_secret.expose()).map_err(|error| error.to_string())?),
     })
 }
 
@@ -208,6 +206,7 @@ fn endpoint(row: EndpointRow, tenant: Arc<Tenant>) -> Result<Endpoint, String> {
     let url = Url::parse(&row.url).map_err(|error| error.to_string())?;
     let patterns: Vec<String> = serde_json::from_str(&row.event_patterns).map_err(|error| error.to_string())?;
     let metadata: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&row.metadata).map_err(|error| error.to_string())?;
+    let profile = Profile::named(&row.profile).ok_or_else(|| format!("there is no profile {}", row.profile))?;
     Ok(Endpoint {
         id: row.id,
         tenant,
@@ -220,10 +219,11 @@ fn endpoint(row: EndpointRow, tenant: Arc<Tenant>) -> Result<Endpoint, String> {
             "suspended" => EndpointStatus::Suspended,
             other => return Err(format!("no such status: {other}")),
         },
-        profile: Profile::parse(&row.profile).ok_or_else(|| format!("no such profile: {}", row.profile))?,
+        profile,
+        signing: None,
         event_patterns: patterns
             .iter()
-            .map(|pattern| EventPattern::parse(pattern).map_err(|error| error.to_string()))
+            .map(|pattern| profile.patterns.read(pattern).map_err(|error| error.to_string()))
             .collect::<Result<_, _>>()?,
         metadata: metadata
             .into_iter()

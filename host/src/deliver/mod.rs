@@ -21,7 +21,6 @@ use std::{
 use hookyard_domain::{
     DeliveryId, DeliveryState, EndpointId, Timestamp,
     attempt::{Outcome, Settlement, settle},
-    breaker::Settings,
     retry::AttemptsMax,
 };
 use tokio::sync::{Notify, Semaphore};
@@ -108,10 +107,7 @@ impl Deliver {
                 let queued = self.window().retire(id);
                 return self.give_back(queued).await;
             };
-            let settings = Settings {
-                block_for: endpoint.tenant.breaker_block,
-                ..Settings::default()
-            };
+            let settings = endpoint.profile.breaker.settings(endpoint.tenant.breaker_block);
             let next = self.window().next(id, endpoint.concurrency_max, self.0.clock.now(), settings);
             match next {
                 Next::Attempt(delivery) => self.attempt(&endpoint, *delivery).await,
@@ -139,7 +135,7 @@ impl Deliver {
         let now = self.0.clock.now();
         let verdict = match made.outcome {
             outcome if outcome.is_success() => Verdict::Success,
-            outcome if outcome.counts_against_endpoint() => Verdict::Failure,
+            outcome if (endpoint.profile.breaker.counts)(outcome) => Verdict::Failure,
             _ => Verdict::OurFault,
         };
         let turn = self.window().report(delivery.endpoint, verdict, now);

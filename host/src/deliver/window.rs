@@ -199,6 +199,8 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use uuid::Uuid;
 
     use super::*;
@@ -250,7 +252,10 @@ mod tests {
     fn a_turn_of_an_endpoint_is_told_once() {
         let mut window = Window::default();
         window.take(endpoint(1), delivery(1));
-        let settings = Settings::default();
+        let settings = Settings {
+            failures_to_block: 5,
+            block_for: Duration::from_mins(5),
+        };
         let admit = |window: &mut Window, now| {
             let lane = window.lanes.entry(endpoint(1)).or_default();
             lane.breaker.get_or_insert_with(|| Breaker::new(settings)).admit(now)

@@ -3,7 +3,7 @@
 //! Things are known by name: a tenant by its own, the rest by theirs within the tenant (endpoints and senders within
 //! their environment). What the file does not name stays as it is; applying the same file twice changes nothing.
 
-use hookyard_domain::{ContentHash, CredentialId, EndpointId, EnvironmentId, SenderId, TenantId, Timestamp, attempt::Profile};
+use hookyard_domain::{ContentHash, CredentialId, EndpointId, EnvironmentId, SenderId, TenantId, Timestamp, profile};
 use serde::Serialize;
 
 use super::setup::{EndpointSetup, Problems, SenderSetup, Setup, TenantSetup};
@@ -200,7 +200,7 @@ impl Planner<'_> {
             name: setup.name.clone(),
             url: setup.url.clone(),
             status: setup.status.to_owned(),
-            profile: Profile::HookSentry.as_str().to_owned(),
+            profile: profile::DEFAULT.name().to_owned(),
             event_patterns: serde_json::to_string(&setup.events).expect("strings always serialise"),
             metadata: serde_json::to_string(&setup.metadata).expect("strings always serialise"),
             concurrency_max: setup.concurrency_max,

@@ -5,11 +5,10 @@
 
 use std::{collections::BTreeMap, io::Read as _, path::Path};
 
-use hookyard_domain::{failure::FailurePolicy, pattern::EventPattern, retry::AttemptsMax};
+use hookyard_domain::{failure::FailurePolicy, pattern::EventPattern, retry::AttemptsMax, signature::SigningKey};
 use serde::Deserialize;
 use url::Url;
 
-use crate::configuration::standard_secret;
 use crate::store::SecretText;
 
 /// Characters of a name: it stands in paths, logs and pages.
@@ -309,9 +308,9 @@ impl Reader<'_> {
         let secret_at = format!("{at}, webhook_secret");
         let webhook_secret = self.secret(&secret_at, &raw.webhook_secret);
         if !webhook_secret.expose().is_empty()
-            && let Err(problem) = standard_secret(webhook_secret.expose())
+            && let Err(problem) = SigningKey::of_text(webhook_secret.expose())
         {
-            self.problem(&secret_at, &problem);
+            self.problem(&secret_at, &problem.to_string());
         }
         let attempts_max = raw.attempts_max.unwrap_or(AttemptsMax::default().get());
         if let Err(error) = AttemptsMax::new(attempts_max) {

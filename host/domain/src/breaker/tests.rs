@@ -11,8 +11,13 @@ fn after(secs: u64) -> Timestamp {
     START.plus(Duration::from_secs(secs))
 }
 
+const SETTINGS: Settings = Settings {
+    failures_to_block: 5,
+    block_for: Duration::from_mins(5),
+};
+
 fn blocked_at_start() -> Breaker {
-    let mut breaker = Breaker::new(Settings::default());
+    let mut breaker = Breaker::new(SETTINGS);
     for _ in 0..5 {
         breaker.on_failure(START);
     }
@@ -21,7 +26,7 @@ fn blocked_at_start() -> Breaker {
 
 #[test]
 fn five_failures_in_a_row_block_for_five_minutes() {
-    let mut breaker = Breaker::new(Settings::default());
+    let mut breaker = Breaker::new(SETTINGS);
     for failures in 0..5 {
         assert_eq!(breaker.state(), State::Passing { failures });
         assert_eq!(breaker.admit(START), Admit::Pass);
@@ -35,7 +40,7 @@ fn five_failures_in_a_row_block_for_five_minutes() {
 
 #[test]
 fn a_success_between_failures_begins_the_count_anew() {
-    let mut breaker = Breaker::new(Settings::default());
+    let mut breaker = Breaker::new(SETTINGS);
     for _ in 0..10 {
         for _ in 0..4 {
             breaker.on_failure(START);
@@ -67,7 +72,7 @@ fn a_probe_without_a_verdict_leaves_the_next_one_to_probe_at_once() {
 
 #[test]
 fn what_our_own_faults_abandon_moves_nothing_while_passing_or_blocked() {
-    let mut breaker = Breaker::new(Settings::default());
+    let mut breaker = Breaker::new(SETTINGS);
     breaker.on_failure(START);
     breaker.on_abandoned();
     assert_eq!(breaker.state(), State::Passing { failures: 1 });
@@ -285,7 +290,7 @@ proptest! {
     #[test]
     fn no_moment_makes_a_breaker_panic_or_wait_into_the_past(moments in prop::collection::vec(any::<i64>(), 1..60)) {
         let mut plugin = PluginBreaker::new();
-        let mut endpoint = Breaker::new(Settings::default());
+        let mut endpoint = Breaker::new(SETTINGS);
         for micros in moments {
             let now = Timestamp::from_micros(micros);
             plugin.record(false, now);

@@ -2,6 +2,8 @@
 //!
 //! Stricter than HTTP where receivers differ. What the host itself sends is not checked here; the HTTP client does that.
 
+use crate::profile;
+
 /// Longest content type. RFC 6838, section 4.2, allows 127 characters to either side of the slash; parameters share them.
 const CONTENT_TYPE_BYTES_MAX: usize = 255;
 
@@ -38,8 +40,8 @@ const RESERVED_HEADERS: &[&str] = &[
 ];
 
 /// Beginnings of names that a router may not set, in lower case: proxies' (RFC 9110, section 11.7), forwarding hosts',
-/// Standard Webhooks', HookSentry's signature, and the host's own.
-const RESERVED_HEADER_PREFIXES: &[&str] = &["proxy-", "x-forwarded-", "webhook-", "x-hooksentry-", "x-hookyard-"];
+/// Standard Webhooks' and the host's own. Those of the profiles come on top ([`crate::profile::Profile::header_prefix`]).
+const RESERVED_HEADER_PREFIXES: &[&str] = &["proxy-", "x-forwarded-", "webhook-", "x-hookyard-"];
 
 /// Whether the host keeps this header to itself, in whatever case it is written, and also with `_` for `-`: a receiver
 /// behind a CGI-like gateway (RFC 3875, section 4.1.18) reads `webhook_signature` and `Webhook-Signature` as one.
@@ -47,7 +49,9 @@ const RESERVED_HEADER_PREFIXES: &[&str] = &["proxy-", "x-forwarded-", "webhook-"
 /// A custom header that an endpoint's own settings add is not known here; those are added last, and win.
 pub fn reserved_header(name: &str) -> bool {
     let folded = name.to_ascii_lowercase().replace('_', "-");
-    RESERVED_HEADERS.contains(&folded.as_str()) || RESERVED_HEADER_PREFIXES.iter().any(|prefix| folded.starts_with(prefix))
+    let of_profiles = profile::ALL.iter().filter_map(|profile| profile.header_prefix);
+    let mut prefixes = RESERVED_HEADER_PREFIXES.iter().copied().chain(of_profiles);
+    RESERVED_HEADERS.contains(&folded.as_str()) || prefixes.any(|prefix| folded.starts_with(prefix))
 }
 
 /// A token: one or more of the characters RFC 9110, section 5.6.2, allows in a name.
@@ -64,8 +68,8 @@ pub(super) fn is_header_value(text: &str) -> bool {
     bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) && !is_blank(bytes.first()) && !is_blank(bytes.last())
 }
 
-/// `type/subtype` and whatever parameters, at most 255 bytes (RFC 9110, section 8.3.1). The parameters are only held to be a header value: the
-/// receiver reads them, the host does not.
+/// `type/subtype` and whatever parameters, at most 255 bytes (RFC 9110, section 8.3.1). Of the parameters only
+/// that they make a header value is checked: the receiver reads them, the host does not.
 pub(super) fn is_media_type(text: &str) -> bool {
     let essence = text
         .split_once(';')
@@ -99,7 +103,6 @@ mod tests {
             "webhook-id",
             "Webhook-Signature",
             "webhook_signature",
-            "X-HookSentry-Signature",
             "x-hookyard-event",
             "X_Forwarded_For",
         ] {
