@@ -3,7 +3,7 @@
 -- One text for SQLite and PostgreSQL. Ids are UUIDv7 (16-byte BLOBs in SQLite), times are Unix microseconds, a yes or no
 -- is 1 or 0, JSON is text. A CHECK is named as the sentence it holds. What is between `sqlite:` comment marks is read by SQLite
 -- alone: WITHOUT ROWID keeps a row in its primary key's tree, which saves a second tree and its 26 bytes a row. Tables
--- with large rows do without it, for their tree would hold whole rows in its inner nodes.
+-- with large rows do without it, because their tree would hold whole rows in its inner nodes.
 
 -- Configuration ------------------------------------------------------------------------------------------------------
 --
@@ -15,12 +15,12 @@ CREATE TABLE configuration (
     singleton BIGINT PRIMARY KEY CONSTRAINT one_row_only CHECK (singleton = 1),
     revision BIGINT NOT NULL,
     -- A known text sealed with the key of the database's secrets, so that a process with another key is told at its
-    -- start. None until the first process that brings a key.
+    -- start. NULL until the first process with a key.
     key_check BYTEA
 );
 INSERT INTO configuration (singleton, revision) VALUES (1, 1);
 
--- A running server. Its leases count while alive_until lies ahead.
+-- A running server. Its leases are valid until alive_until.
 CREATE TABLE node (
     id UUID PRIMARY KEY,
     started_at BIGINT NOT NULL,
@@ -101,15 +101,15 @@ CREATE TABLE endpoint (
     name TEXT,
     description TEXT,
     url TEXT NOT NULL,
-    -- What its owner set. What its receiver's failures did is in endpoint_breaker.
+    -- What its owner set. What follows from its receiver's failures is in endpoint_breaker.
     status TEXT NOT NULL CONSTRAINT endpoint_status_is_known CHECK (status IN ('active', 'inactive')),
     profile TEXT NOT NULL,
     -- Any JSON object up to 16 KiB.
     metadata TEXT NOT NULL,
     concurrency_max BIGINT NOT NULL CONSTRAINT concurrency_is_positive CHECK (concurrency_max >= 1),
-    -- None: the tenant's.
+    -- NULL: the tenant's.
     attempts_max BIGINT CONSTRAINT endpoint_attempts_max_in_range CHECK (attempts_max BETWEEN 1 AND 100),
-    -- A signing secret of its own; none: the tenant's. The previous one signs beside it until its time is over.
+    -- A signing secret of its own; NULL: the tenant's. Until previous_secret_until the previous one signs as well.
     secret_sealed BYTEA,
     previous_secret_sealed BYTEA,
     previous_secret_until BIGINT,
@@ -130,7 +130,7 @@ CREATE TABLE subscription (
     id UUID PRIMARY KEY,
     endpoint_id UUID NOT NULL REFERENCES endpoint (id),
     pattern TEXT NOT NULL,
-    -- Where the subscription was made by naming a registered type, which owns the pattern's text.
+    -- Set where somebody subscribed to a registered type: the pattern is that type's name.
     event_type_id UUID REFERENCES event_type (id),
     created_at BIGINT NOT NULL
 );
@@ -172,7 +172,7 @@ CREATE TABLE sender (
     id UUID PRIMARY KEY,
     tenant_id UUID NOT NULL REFERENCES tenant (id),
     environment_id UUID NOT NULL REFERENCES environment (id),
-    -- Its own destination, where it has one.
+    -- The endpoint that its events go to, where it was made for one.
     endpoint_id UUID REFERENCES endpoint (id),
     name TEXT,
     status TEXT NOT NULL CONSTRAINT sender_status_is_known CHECK (status IN ('active', 'inactive')),
@@ -236,16 +236,16 @@ CREATE INDEX credential_changed ON credential (revision);
 
 -- Facts --------------------------------------------------------------------------------------------------------------
 --
--- Only ever inserted, so that a large row is written once, and gone by age. From here on no REFERENCES: these rows are
--- written by the thousand per second, each by the one transaction that also writes what it refers to, and a lookup per
--- column and row buys nothing there.
+-- Only ever inserted, so that a large row is written once, and deleted by age. From here on there are no REFERENCES: these
+-- rows are written by the thousand per second, each in the transaction that also writes what it refers to, so a lookup
+-- per column and row would find nothing wrong.
 
 -- One accepted payload, kept byte for byte. The payload is the last column: a list reads only the columns before it.
 CREATE TABLE event (
     id UUID PRIMARY KEY,
     tenant_id UUID NOT NULL,
     environment_id UUID NOT NULL,
-    -- What it came in by: a sender's token, an endpoint's own, or a credential that names what it publishes.
+    -- How it came in: by a sender's token, by an endpoint's own token, or by a credential that may publish.
     source_kind TEXT NOT NULL CONSTRAINT event_source_is_known CHECK (source_kind IN ('sender', 'endpoint', 'credential')),
     source_id UUID NOT NULL,
     idempotency_key TEXT,
@@ -260,22 +260,22 @@ CREATE TABLE event (
 );
 CREATE INDEX event_of_tenant ON event (tenant_id, id);
 
--- What a request with an idempotency key became (A2). A row past its time counts as absent.
+-- Which event a request with an idempotency key became (A2). A row after its expiry counts as absent.
 CREATE TABLE idempotency (
     tenant_id UUID NOT NULL,
-    -- Whose keys these are: the API, its route, the endpoint, as its dialect says.
+    -- Within what a key is unique, as the dialect says: an API, one of its routes, an endpoint.
     scope TEXT NOT NULL,
     key TEXT NOT NULL,
     event_id UUID NOT NULL,
-    -- SHA-256 of the request, where another request under the same key is to be told apart.
+    -- SHA-256 of the request, where a different request under the same key is refused.
     fingerprint BYTEA,
-    -- NULL is never.
+    -- NULL: the key is never forgotten.
     expires_at BIGINT,
     PRIMARY KEY (tenant_id, scope, key)
 ) /*sqlite: WITHOUT ROWID */;
 CREATE INDEX idempotency_expiry ON idempotency (expires_at) WHERE expires_at IS NOT NULL;
 
--- What was decided about an event and why. An event that went straight to the endpoint whose token it came in by has none.
+-- What was decided about an event and why. An event that came in by an endpoint's own token has none: it goes there.
 CREATE TABLE decision (
     event_id UUID NOT NULL,
     -- 1 for the first; a held event that is routed again gets another.
@@ -343,8 +343,8 @@ CREATE TABLE attempt (
 
 -- Work ---------------------------------------------------------------------------------------------------------------
 --
--- Small and mutable: what is not finished. A row goes when its work is done, so these tables are as large as the backlog
--- and not as the history. `lease` names the node that has the row in memory.
+-- Small and mutable: what is not finished. A row is deleted when its work is done, so these tables are as large as the
+-- backlog and not as the history. `lease` names the node that has the row in memory.
 
 -- An event that waits for a decision, or for somebody to act.
 CREATE TABLE route_work (
@@ -354,11 +354,11 @@ CREATE TABLE route_work (
     state TEXT NOT NULL CONSTRAINT route_state_is_known CHECK (state IN ('pending', 'held', 'dead-lettered')),
     payload_bytes BIGINT NOT NULL,
     due_at BIGINT NOT NULL,
-    -- Failures so far that may pass by themselves.
+    -- Failures so far that may not happen again.
     failures BIGINT NOT NULL,
     -- Decisions so far.
     runs BIGINT NOT NULL,
-    -- For a held event the revision of the sender and plugin that held it: with a newer one in force it is pending again.
+    -- For a held event the revision of the sender and plugin that held it: under a newer one it is routed again.
     held_under BIGINT NOT NULL,
     lease UUID,
     CONSTRAINT only_pending_events_are_leased CHECK (lease IS NULL OR state = 'pending')
@@ -369,7 +369,7 @@ CREATE INDEX route_work_leased ON route_work (lease) WHERE lease IS NOT NULL;
 CREATE INDEX route_work_by_state ON route_work (state, event_id) WHERE lease IS NULL;
 CREATE INDEX route_work_of_tenant ON route_work (tenant_id, state, event_id) WHERE lease IS NULL;
 
--- A delivery that is not delivered. Delivered is what has no row here.
+-- A delivery that is not delivered. One without a row here is delivered.
 CREATE TABLE delivery_work (
     delivery_id UUID PRIMARY KEY,
     tenant_id UUID NOT NULL,
@@ -393,7 +393,8 @@ CREATE INDEX delivery_work_due ON delivery_work (due_at) WHERE state = 'waiting'
 CREATE INDEX delivery_work_by_state ON delivery_work (state, delivery_id) WHERE lease IS NULL;
 CREATE INDEX delivery_work_of_tenant ON delivery_work (tenant_id, state, delivery_id) WHERE lease IS NULL;
 
--- An endpoint that is left alone because its receiver failed too often, so that a restart and a page know it.
+-- An endpoint that is left alone because its receiver failed too often. Kept so that a restart does not forget it and a
+-- page can show it.
 CREATE TABLE endpoint_breaker (
     endpoint_id UUID PRIMARY KEY,
     tenant_id UUID NOT NULL,

@@ -1,4 +1,4 @@
-//! A keep-alive client that posts events, with every header in the test's hands.
+//! A keep-alive client that posts events; the test decides every header.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The body as JSON, `null` when it is none.
+    /// The body as JSON, `null` when it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
@@ -62,7 +62,7 @@ impl Client {
         reason = "a test posts to the server it started, which no address check concerns"
     )]
     pub fn new(base: &str, tenants: BTreeMap<String, TenantId>) -> Self {
-        // Only plain HTTP is spoken, but the client insists on knowing its cryptography.
+        // Only plain HTTP is spoken, but the client asks for a cryptography provider all the same.
         drop(rustls::crypto::ring::default_provider().install_default());
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -87,13 +87,13 @@ impl Client {
         format!("{}/api/v1/ingest/{id}/{token}", self.base)
     }
 
-    /// Begins a post of JSON to a token, with its tenant's API key.
+    /// Prepares a post of JSON to a token, with its tenant's API key.
     pub fn post(&self, token: &str, body: impl Into<Bytes>) -> Post {
         let (name, _) = self.tenant_of(token);
         self.post_to(&self.ingest_url(token), body).header("x-api-key", &api_key(name))
     }
 
-    /// Begins a post of JSON to any URL, without a key.
+    /// Prepares a post of JSON to any URL, without a key.
     pub fn post_to(&self, url: &str, body: impl Into<Bytes>) -> Post {
         let request = self.http.post(url).body(body.into());
         Post {
@@ -140,7 +140,7 @@ impl Client {
     }
 }
 
-/// A post being put together.
+/// A post that is not sent yet.
 #[must_use]
 pub struct Post {
     request: reqwest::RequestBuilder,
@@ -153,10 +153,10 @@ impl Post {
         self.header("x-idempotency-key", key)
     }
 
-    /// Sets a header, in place of a former value.
+    /// Sets a header and replaces an earlier value.
     ///
     /// # Panics
-    /// When it is no header.
+    /// When HTTP does not allow such a header.
     pub fn header(self, name: &str, value: &str) -> Self {
         self.header_bytes(name, value.as_bytes())
     }
@@ -164,7 +164,7 @@ impl Post {
     /// Sets a header to bytes that need not be text.
     ///
     /// # Panics
-    /// When it is no header.
+    /// When HTTP does not allow such a header.
     pub fn header_bytes(mut self, name: &str, value: &[u8]) -> Self {
         let name: http::HeaderName = name.parse().expect("a header name");
         let value = http::HeaderValue::from_bytes(value).expect("a header value");
@@ -189,7 +189,7 @@ impl Post {
     /// Sends it to a server that may be dying.
     ///
     /// # Errors
-    /// There was no whole answer.
+    /// There was no complete answer.
     pub async fn try_send(self) -> Result<Answer, reqwest::Error> {
         receive(self.request.headers(self.headers)).await
     }

@@ -14,7 +14,7 @@ use url::Url;
 /// Names the cluster PostgreSQL databases are made in.
 const CLUSTER: &str = "HOOKYARD_TEST_POSTGRES";
 
-/// The key all test databases seal their secrets with, as the server's `--secret-key` takes it.
+/// The key that encrypts the secrets of all test databases, as the server's `--secret-key` takes it.
 pub const SECRET_KEY_HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 /// A kind of database.
@@ -28,7 +28,7 @@ impl Kind {
     pub const ALL: [Self; 2] = [Self::Sqlite, Self::Postgres];
 }
 
-/// An empty database and a folder, both of which end with this value.
+/// An empty database and a folder; both are removed with this value.
 pub struct TestDatabase {
     kind: Kind,
     url: String,
@@ -124,7 +124,7 @@ impl InCluster {
 }
 
 impl Drop for InCluster {
-    /// On a thread of its own, for a drop cannot wait. What it cannot drop, the cluster's end does.
+    /// On a thread of its own, because a drop cannot wait. What it cannot remove goes with the cluster.
     fn drop(&mut self) {
         let dropping = || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,8 +1,8 @@
 //! Builds the guest components the suites run, with the very profile and target that plugins are shipped with.
 //!
 //! A guest is built once per process and cargo's own freshness check makes the next process quick, so a suite can ask
-//! for a guest wherever it needs one. Guests are built one package per cargo call: in a common call the features that
-//! one guest asks of the SDK would reach the others.
+//! for a guest wherever it needs one. Guests are built one package per cargo call: in one common call cargo would give every
+//! guest the SDK features that any of them asks for.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
 /// # Panics
 /// When the package does not build; what cargo said is in the message.
 pub fn build(package: &str) -> PathBuf {
-    // A panic in here is a failed build, which leaves the map as it was.
+    // A panic in here is a failed build, which does not change the map.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_default();
     if let Some(component) = built.get(package) {

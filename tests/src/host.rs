@@ -26,7 +26,7 @@ use crate::{
 
 type Adjust = Box<dyn FnOnce(&mut Config) + Send>;
 
-/// A host being put together.
+/// A host that is not started yet.
 pub struct Builder {
     kind: Kind,
     setup: SetupFile,
@@ -106,7 +106,7 @@ impl Builder {
     }
 }
 
-/// A running server, or one between two runs.
+/// A running server, or a stopped one that may be started again.
 pub struct TestHost {
     app: Option<App>,
     client: Option<Client>,
@@ -166,7 +166,7 @@ impl TestHost {
         self.client().ingest_url(token)
     }
 
-    /// A store on the same database beside the server's own: reads and configures, accepts nothing.
+    /// A second store on the server's database: it reads and configures, and accepts nothing.
     pub fn store(&self) -> &Store {
         &self.store
     }
@@ -179,7 +179,7 @@ impl TestHost {
         &self.clock
     }
 
-    /// Moves the server's clock forward. What falls due by that is noticed within a second.
+    /// Moves the server's clock forward. What is due then is noticed within a second.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }
@@ -198,7 +198,7 @@ impl TestHost {
         }
     }
 
-    /// Puts a module into the watched folder, whole at once.
+    /// Puts a module into the watched folder by renaming, so that it is there as a whole.
     ///
     /// # Panics
     /// When the folder cannot be written.

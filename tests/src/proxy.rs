@@ -1,4 +1,4 @@
-//! A wire that can be cut: a TCP proxy before PostgreSQL.
+//! A wire that can be cut: a TCP proxy in front of PostgreSQL.
 //!
 //! It knows nothing of the protocol. Cut, it closes every connection and every new one at once, like a server that went
 //! away; stalled, it keeps connections and moves no byte, like a network that swallows packets.

@@ -1,6 +1,6 @@
 //! An HTTP receiver on loopback that does what a test tells it to, well or badly.
 //!
-//! It keeps every request whole and answers by script: per path a list of replies, the last of which repeats. Without a
+//! It keeps every request in full and answers by script: per path a list of replies, the last of which repeats. Without a
 //! script it answers 200. It speaks HTTP/1.1 only, as plain HTTP receivers do.
 
 use std::{
@@ -54,7 +54,7 @@ pub struct Received {
 }
 
 impl Received {
-    /// The value of a header, empty when it is absent or no text.
+    /// The value of a header, empty when it is absent or not text.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
@@ -119,7 +119,7 @@ impl Receiver {
         lock(&self.state.scripts).insert(path.to_owned(), replies.into_iter().collect());
     }
 
-    /// Waits until what was received fulfils the condition, and returns it.
+    /// Waits until the condition holds for what was received, and returns that.
     ///
     /// # Panics
     /// When it does not within `deadline`; the message says what was there.
@@ -163,7 +163,7 @@ async fn listen(listener: TcpListener, state: Arc<State>, closing: CancellationT
         let service = hyper::service::service_fn(move |request| answer(Arc::clone(&state), request));
         let serve = async move {
             let server = auto::Builder::new(TokioExecutor::new()).http1_only();
-            // A connection that ends early is what several scripts ask for.
+            // Several scripts end the connection early on purpose.
             drop(server.serve_connection(TokioIo::new(stream), service).await);
         };
         tokio::spawn(closing.clone().run_until_cancelled_owned(serve));

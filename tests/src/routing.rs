@@ -38,7 +38,7 @@ pub fn mode(mode: &str) -> Table {
     config
 }
 
-/// A sender of the guest in a mode, called as the mode.
+/// A sender of the guest in a mode; its name is the mode's.
 pub fn sender_in(mode_name: &str) -> Sender {
     Sender::new(mode_name).plugin(PLUGIN).config(mode(mode_name))
 }
@@ -49,7 +49,7 @@ pub fn setup(receiver: &Receiver, senders: impl IntoIterator<Item = Sender>) -> 
     SetupFile::new().tenant(senders.into_iter().fold(tenant, Tenant::sender))
 }
 
-/// Configures a stopped or running host anew and starts it again, so that the next event meets the new configuration.
+/// Configures a host and restarts it, so that the next event is routed under the new configuration.
 pub async fn restart_with(host: &mut TestHost, setup: &SetupFile) {
     host.stop().await;
     host.apply(setup).await;

@@ -1,6 +1,6 @@
-//! The real binary as a process of its own: what can be killed.
+//! The real binary as a process of its own, which can be killed.
 //!
-//! `HOOKYARD_BIN` names the binary; without it the one beside the running test is brought up to date by cargo and used.
+//! `HOOKYARD_BIN` names the binary; without it cargo builds the one in the running test's target folder.
 
 use std::{
     collections::BTreeMap,
@@ -50,7 +50,7 @@ fn build() -> PathBuf {
         Some(profile) => profile,
     };
     let mut cargo = std::process::Command::new(env!("CARGO"));
-    // What the outer cargo says of this package would make build scripts that watch it run again, and again afterwards.
+    // Without the outer cargo's variables about this package: build scripts that watch them would run again each time.
     for (name, _) in std::env::vars_os() {
         if ["CARGO_PKG_", "CARGO_MANIFEST_"]
             .iter()
@@ -125,7 +125,7 @@ fn command(database: &TestDatabase, args: &[&str]) -> Command {
     command
 }
 
-/// A server being put together.
+/// A server that is not started yet.
 pub struct Builder<'a> {
     database: &'a TestDatabase,
     args: Vec<String>,
@@ -155,7 +155,7 @@ impl Builder<'_> {
     }
 
     /// # Panics
-    /// When the server does not come up; its log is printed.
+    /// When the server does not start; its log is printed.
     pub async fn start(self) -> Server {
         let mut args = vec!["serve", "--listen", "127.0.0.1:0", "--allow-loopback-for-tests"];
         args.extend(self.args.iter().map(String::as_str));

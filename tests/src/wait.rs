@@ -12,7 +12,7 @@ use std::{
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// The longest a single test may take.
 pub const TEST_MAX: Duration = Duration::from_secs(60);
-/// How often a condition that announces nothing is looked at.
+/// How often a condition is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Milliseconds this process has spent building binaries and guests.
@@ -37,7 +37,7 @@ pub async fn bounded<T>(test: impl Future<Output = T>) -> T {
     }
 }
 
-/// Builds something a test needs; the time it takes is not the test's.
+/// Builds something a test needs; the time it takes does not count as the test's.
 pub fn built<T>(build: impl FnOnce() -> T) -> T {
     let began = Instant::now();
     let made = build();
@@ -46,7 +46,7 @@ pub fn built<T>(build: impl FnOnce() -> T) -> T {
     made
 }
 
-/// Looks again and again until `look` finds something.
+/// Calls `look` until it finds something.
 ///
 /// # Panics
 /// When it has not within [`PATIENCE`]; `what` says what was waited for.

@@ -1,5 +1,5 @@
 //! Deliveries as receivers and operators see them: when they are tried, how they are signed, what is kept of them, where
-//! they never go, and that one receiver's trouble is nobody else's.
+//! they never go, and that one receiver's failures slow no other.
 //!
 //! The whole server runs in the test's process on a real database, against a receiver that plays by a script. Its clock
 //! is moved, so hours of retries pass in seconds.

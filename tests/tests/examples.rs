@@ -88,7 +88,7 @@ async fn the_receiver_takes_what_hookyard_signs(kind: Kind) {
     host.stop().await;
 }
 
-/// Built by the same `cargo test --workspace`, or now when this suite runs by itself.
+/// Built by the same `cargo test --workspace`, or now if this suite runs alone.
 fn example_binary() -> std::path::PathBuf {
     let folder = std::env::current_exe().expect("a test knows its path");
     let folder = folder

@@ -263,7 +263,7 @@ async fn bad_requests_are_refused_and_nothing_is_kept(kind: Kind) {
     assert_eq!((events.len(), deliveries.len()), (0, 0), "nothing was kept");
     assert!(receiver.received().is_empty(), "nothing was sent");
 
-    // Strange is not bad: these are good JSON and good headers, on either database.
+    // Unusual is not wrong: these are good JSON and good headers, on either database.
     for (token, body) in [
         (&hook, "\"\\u0000\\ud83d\\ude00\""),
         (&hook, "1e400"),
@@ -599,7 +599,7 @@ async fn a_stop_under_load_hands_the_rest_to_the_next_start(kind: Kind) {
     assert!(server.stop().await.success());
 }
 
-/// Posts on and on; the ids of what was accepted until the server is gone.
+/// Posts until the server is gone; returns the ids of what was accepted.
 async fn post_until_refused(client: Client) -> Vec<String> {
     let mut accepted = Vec::new();
     while let Ok(answer) = client.post(&endpoint_token("acme", "slow"), BODY).try_send().await {
@@ -610,7 +610,7 @@ async fn post_until_refused(client: Client) -> Vec<String> {
     accepted
 }
 
-// -- what the faults have in common -----------------------------------------------------------------------------------
+// -- what the tests share ---------------------------------------------------------------------------------------------
 
 fn is_unavailable(answer: &Answer) {
     assert_eq!(answer.status, 503, "{}", answer.text());

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 /// Held by each test in turn, so that none runs while another measures.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// As `on_both_databases`, but one test at a time; the time of a test begins when it is its turn.
+/// Like `on_both_databases`, but one test at a time; the time of a test begins when it may run.
 macro_rules! one_at_a_time_on_both_databases {
     ($($name:ident),+ $(,)?) => {
         mod sqlite {
@@ -48,8 +48,8 @@ one_at_a_time_on_both_databases!(
     a_flood_of_hostile_events_costs_a_neighbour_turns_and_not_its_place_in_one_queue
 );
 
-/// Modes of the guest that must fail, and the classes they may fail with: which limit ends a run first can depend on
-/// the machine, that one does may not.
+/// Modes of the guest that must fail, and the classes they may fail with: the machine may decide which limit ends a run
+/// first, but one of them must.
 const HOSTILE: [(&str, &[&str]); 12] = [
     ("endless-loop", &["cpu-budget"]),
     ("memory-bomb", &["memory", "cpu-budget"]),
@@ -138,7 +138,7 @@ fn p99(sorted: &[Duration]) -> Duration {
 
 /// Senders of `sink` that attack, each in its own way, until this is over.
 const ATTACKERS: [&str; 4] = ["endless-loop", "memory-bomb", "log-flood", "panic"];
-/// Senders of `sink` that stay within their budget, so that no breaker ever relieves the host of them.
+/// Senders of `sink` that stay within their budget, so that no breaker ever stops them.
 const BUSY: [&str; 3] = ["busy-1", "busy-2", "busy-3"];
 /// What a busy sender's event takes of its 20 ms, give or take half.
 const BUSY_MS: i64 = 10;

@@ -204,7 +204,7 @@ async fn a_key_names_one_event_per_tenant(kind: Kind) {
         assert_eq!(answer.status, 202, "{:?}: {}", String::from_utf8_lossy(key), answer.text());
         answer.event_id()
     };
-    // A blank key is none.
+    // A blank key counts as no key.
     assert_ne!(fresh(&hook(), b"").await, fresh(&hook(), b"   ").await);
     let first = fresh(&hook(), b"same").await;
     assert_ne!(fresh(&endpoint_token("once", "hook"), b"same").await, first);
@@ -221,7 +221,7 @@ async fn a_key_names_one_event_per_tenant(kind: Kind) {
     }
 }
 
-/// Bodies whose meaning survives re-printing but whose bytes do not.
+/// Bodies that would keep their meaning, but not their bytes, if they were parsed and printed again.
 fn awkward_bodies() -> Vec<Vec<u8>> {
     let texts = [
         "\r\n\t {\"a\" : 1 ,\r\n\t\"b\":[ ]}\n \n",
@@ -346,7 +346,7 @@ async fn two_nodes_keep_one_event_per_key() {
 async fn raw(client: &Client, bytes: &[u8]) -> String {
     let address = client.base().trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).await.expect("the server listens");
-    // The server may close while we write: that is its right, and its answer is read all the same.
+    // The server may close while we write; its answer is read all the same.
     drop(stream.write_all(bytes).await);
     let mut answer = Vec::new();
     let mut piece = [0; 4_096];
@@ -378,7 +378,7 @@ async fn a_body_of_the_largest_size_is_taken_and_one_byte_more_is_not() {
     let announced = raw(client, &head(client, &format!("Content-Length: {}", BODY_BYTES_MAX + 1))).await;
     assert!(announced.starts_with("HTTP/1.1 413 "), "refused before it is sent: {announced}");
     let mut chunked = head(client, "Transfer-Encoding: chunked");
-    // Nothing after the byte too many: what the server leaves unread could cost us its answer.
+    // Nothing after the first byte too many: bytes the server leaves unread could cost us its answer.
     chunked.extend(format!("{:x}\r\n{largest} ", BODY_BYTES_MAX + 1).into_bytes());
     let answer = raw(client, &chunked).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "refused when it grows too large: {answer}");

@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 /// Both cargo's name of the profile and that of its folder.
 const PROFILE: &str = "release";
 
-/// Runs the benchmark with the user's arguments behind ours.
+/// Runs the benchmark with our arguments and then the user's.
 ///
 /// # Errors
 ///
@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &[OsString], workspace: &Workspace, foreground: &Fo
     guests::build(workspace, foreground)?;
     let packages = ["-p", "hookyard", "-p", "hookyard-tests", "--bins"];
     foreground.run(workspace.cargo().args(["build", "--locked", "--profile", PROFILE]).args(packages))?;
-    // Only now: an idle cluster would still write checkpoints next to the compiler.
+    // Only now: even an idle cluster writes checkpoints, which would slow the compiler.
     let cluster = Cluster::start(foreground)?;
     let programs = workspace.programs(PROFILE);
     foreground.run(

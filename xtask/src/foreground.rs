@@ -1,8 +1,8 @@
-//! Runs children in the foreground and outlives a Ctrl-C, so that whatever was started is also taken down.
+//! Runs children in the foreground and survives a Ctrl-C, so that whatever was started is also stopped.
 //!
-//! A terminal sends Ctrl-C to the whole foreground process group: the child gets it by itself, ends as it sees fit,
-//! and this program goes on to clean up behind it. A termination sent to this program alone is passed on. No signal
-//! ends this program directly; it ends when `main` returns, after every `Drop` has run.
+//! A terminal sends Ctrl-C to the whole foreground process group: the child receives it too and ends in its own way, and
+//! this program then cleans up. A SIGTERM sent to this program alone is passed on to the child. No signal ends this
+//! program directly; it ends when `main` returns, after every `Drop` has run.
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
@@ -36,9 +36,9 @@ struct Shared {
 /// Why a child did not end well.
 #[derive(Debug)]
 pub(crate) enum ChildError {
-    /// It could not be started: not installed, mostly.
+    /// It could not be started; usually it is not installed.
     NotStarted { command: String, source: std::io::Error },
-    /// It said so.
+    /// It ended with a code or a signal that says so.
     Failed { command: String, status: ExitStatus },
     /// The user, or whoever started this program, wants it to stop.
     Interrupted { signal: i32 },
@@ -126,7 +126,7 @@ impl Shared {
 
     fn stop(&self, signal: i32) {
         self.stopped_by.store(signal, Ordering::SeqCst);
-        // The terminal sent SIGINT to the child too; twice would mean "at once" to many programs.
+        // The terminal sent SIGINT to the child too; many programs take a second one for "stop at once".
         if signal == SIGINT {
             return;
         }
@@ -148,7 +148,7 @@ fn await_end_without_reaping(child: &Child) -> std::io::Result<()> {
     }
 }
 
-/// The command as one would type it, for messages.
+/// The command as a person would type it, for messages.
 fn spelled(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
     let name = program.file_name().unwrap_or(program.as_os_str());

@@ -1,7 +1,7 @@
 //! Builds plugins, and the guests of the suites, as WebAssembly components.
 //!
-//! A guest is a folder of `plugins/` or `tests/guests/` that bears its package's name. Each is built in a cargo call
-//! of its own: in a common call the features one guest asks of the SDK would reach the others.
+//! A guest is a folder in `plugins/` or `tests/guests/` with the name of its package. Each is built in a cargo call
+//! of its own: in one common call cargo would give every guest the SDK features that any of them asks for.
 
 use std::ffi::OsString;
 use std::fs;
@@ -47,7 +47,7 @@ pub(crate) fn build(workspace: &Workspace, foreground: &Foreground) -> anyhow::R
 ///
 /// # Errors
 ///
-/// When the target cannot be added or a lint speaks up.
+/// When the target cannot be added or there is a warning.
 pub(crate) fn clippy(workspace: &Workspace, foreground: &Foreground) -> anyhow::Result<()> {
     ensure_target(foreground)?;
     for package in packages(workspace)? {
@@ -75,10 +75,12 @@ fn ensure_target(foreground: &Foreground) -> anyhow::Result<()> {
     println!("Adding the target {TARGET}.");
     foreground
         .run(Command::new("rustup").args(["target", "add", TARGET]))
-        .with_context(|| format!("cannot add the target {TARGET}; without rustup, install its standard library as your toolchain came"))
+        .with_context(|| {
+            format!("cannot add the target {TARGET}; without rustup, install its standard library the way you installed the toolchain")
+        })
 }
 
-/// Asks the compiler rather than rustup, for the answer also holds where the toolchain came another way.
+/// Asks the compiler rather than rustup: its answer is also right where the toolchain was not installed by rustup.
 fn target_is_installed() -> anyhow::Result<bool> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
     let output = Command::new(rustc)
@@ -126,7 +128,7 @@ fn of(package: &str) -> [&str; 4] {
     ["--target", TARGET, "--package", package]
 }
 
-/// Flags a user sets for native code, `target-cpu` above all, mean nothing for a guest or break it.
+/// Flags a user sets for native code, such as `target-cpu`, have no effect on a guest or break its build.
 fn without_native_flags(mut cargo: Command) -> Command {
     cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     cargo

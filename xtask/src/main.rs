@@ -1,12 +1,12 @@
 //! The project's own commands: `cargo xtask demo | test | bench | guests | postgres`.
 //!
 //! Everything a contributor or a build machine runs is one of these, so that both run the same thing. They need cargo,
-//! a C compiler and, where PostgreSQL takes part, its server binaries; what is missing and can be added is added. No
-//! running service is needed and none is touched.
+//! a C compiler and, for what uses PostgreSQL, its server binaries; what is missing is added where that is possible. No
+//! running service is needed, and none is changed.
 //!
 //! Reading order: this file is the command line; `steps` is what `test` runs, `demo` and `bench` start the programs
-//! of the same name, `guests` builds plugins, `postgres` keeps a cluster for the time of one command. Beneath them,
-//! `workspace` knows where things are and `foreground` how to run a child so that Ctrl-C ends well.
+//! of the same name, `guests` builds plugins, `postgres` runs a cluster for as long as one command takes. All of them use
+//! `workspace`, which knows where things are, and `foreground`, which runs a child so that Ctrl-C leaves nothing behind.
 //!
 //! What it refuses to know: anything about the server itself. It depends on no other package of the workspace, so
 //! that it compiles in seconds on a machine that has built nothing yet.

@@ -1,12 +1,12 @@
-//! A private PostgreSQL cluster for the time of one command.
+//! A private PostgreSQL cluster for as long as one command runs.
 //!
-//! It is made with `initdb` in a fresh temporary folder, listens on one free loopback port, and is gone with the
-//! folder when the [`Cluster`] is dropped: at the end, after a failure, after Ctrl-C. No existing cluster is touched.
+//! It is made with `initdb` in a fresh temporary folder, listens on one free loopback port, and is removed with
+//! the folder when the [`Cluster`] is dropped: at the end, after a failure, after Ctrl-C. No existing cluster is touched.
 //!
 //! What it does not protect against: other users of the same machine. Whoever can reach the loopback port can log in
 //! while the command runs; the cluster holds nothing but what the tests put there.
 //!
-//! `binaries` finds or installs the server, `account` says whom it runs as, `folder` is the place it lives in.
+//! `binaries` finds or installs the server, `account` says which user it runs as, `folder` is where its files are.
 
 mod account;
 mod binaries;
@@ -47,7 +47,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long an immediate shutdown may take before the postmaster is killed.
 const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Between two looks at a condition that only a file or a process table can tell.
+/// How often a condition is checked that only a file or the process table shows.
 const POLL_EVERY: Duration = Duration::from_millis(20);
 
 /// How much of PostgreSQL's log goes into an error: its last words say why.
@@ -93,7 +93,7 @@ impl Cluster {
     }
 }
 
-/// What the steps on the way to a running cluster share.
+/// What the steps towards a running cluster share.
 struct Postgres<'a> {
     binaries: Binaries,
     account: Account,
@@ -110,7 +110,7 @@ impl Postgres<'_> {
             .args(["--username", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--locale=C"])
             .status()
             .context("cannot start initdb")?;
-        // Ctrl-C reaches initdb too; its failure is then no news.
+        // Ctrl-C reaches initdb too; its failure then says nothing new.
         foreground.check()?;
         if !status.success() {
             bail!("initdb ended with {status}:\n{}", tail(&log));
@@ -140,7 +140,7 @@ impl Postgres<'_> {
             "listen_addresses=127.0.0.1",
             // None: a socket's path may have 107 bytes, and a long TMPDIR leaves fewer.
             "unix_socket_directories=",
-            // What the tests promise about durability is to hold with a database that keeps its own promises.
+            // The tests check durability, so the database must flush its commits.
             "fsync=on",
             "logging_collector=off",
             "log_destination=stderr",
@@ -231,7 +231,7 @@ impl Drop for Postmaster {
         if self.ends(Duration::ZERO) {
             return;
         }
-        // SIGQUIT is PostgreSQL's immediate shutdown, what `pg_ctl stop -m immediate` sends: nothing is worth a checkpoint.
+        // SIGQUIT is PostgreSQL's immediate shutdown, as with `pg_ctl stop -m immediate`: nothing here needs a checkpoint.
         let _ = kill_process(Pid::from_child(&self.child), Signal::QUIT);
         if !self.ends(STOPPED_WITHIN) {
             eprintln!("xtask: PostgreSQL did not stop within {} s and is killed", STOPPED_WITHIN.as_secs());
@@ -241,7 +241,7 @@ impl Drop for Postmaster {
     }
 }
 
-/// Asks the operating system for a port nobody listens on just now.
+/// Asks the operating system for a port that nobody listens on at the moment.
 fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
@@ -257,7 +257,7 @@ fn says_port_taken(log: &str) -> bool {
     log.contains("Address already in use")
 }
 
-/// A file's text, or none: the files asked for come and go with the server.
+/// A file's text, or an empty one: these files come and go with the server.
 fn read(path: &Path) -> String {
     std::fs::read(path)
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())

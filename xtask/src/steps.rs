@@ -14,7 +14,7 @@ use crate::guests;
 use crate::postgres::{Cluster, URL_VARIABLE};
 use crate::workspace::Workspace;
 
-/// One check, in the order they run: what is quick and fails often comes first.
+/// One check. They run in this order: what is quick and fails often comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Step {
     /// The format of the code.
@@ -32,7 +32,7 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    /// The steps asked for in their own order, each once; all of them when none is named.
+    /// The chosen steps in the order of [`Step`], each once; all of them when none is named.
     pub(crate) fn chosen(only: &[Self]) -> Vec<Self> {
         Self::value_variants()
             .iter()

@@ -1,4 +1,4 @@
-//! Where the workspace and its build results are, and a cargo that does not know it runs inside another.
+//! Where the workspace and its build results are, and how to run cargo from inside a cargo command.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -14,14 +14,14 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// Finds the workspace by the place of this package in it, so that any folder will do to call from.
+    /// Finds the workspace from this package's own folder, so that it can be called from anywhere.
     pub(crate) fn locate() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .parent()
             .expect("this package is a folder of the workspace")
             .to_owned();
         let target = match env::var_os("CARGO_TARGET_DIR") {
-            // A relative one is meant from the folder cargo was called in, which is still the current one.
+            // A relative path counts from the folder cargo was called in, which is still the current one.
             Some(named) => std::path::absolute(&named).unwrap_or_else(|_| named.into()),
             None => root.join("target"),
         };
@@ -48,9 +48,8 @@ impl Workspace {
 
     /// The same cargo that started this program, in the workspace root.
     ///
-    /// What `cargo run` said about *this* package is taken out of its environment: some build scripts (that of `ring`
-    /// is one) rerun when those variables change, and would rebuild half the tree on every switch between `cargo xtask`
-    /// and plain `cargo`.
+    /// Without the variables in which `cargo run` describes *this* package: some build scripts, `ring`'s for one, run again
+    /// when these change, and would rebuild half the tree on every switch between `cargo xtask` and plain `cargo`.
     pub(crate) fn cargo(&self) -> Command {
         let mut cargo = Command::new(&self.cargo);
         cargo.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);

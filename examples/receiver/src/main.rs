@@ -1,4 +1,4 @@
-//! A receiver that believes nothing: it verifies each delivery, answers at once, and handles each event once.
+//! A receiver that trusts nothing: it verifies each delivery, answers at once, and handles each event once.
 //!
 //! `WEBHOOK_SECRET=whsec_… cargo run -p receiver-example [ADDRESS]`. The secret is the tenant's `webhook_secret`.
 
@@ -60,7 +60,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// Verifies the bytes as received: parsing and printing them again would break the signature. The library also refuses
-/// a timestamp more than five minutes old, so a recorded delivery cannot be played back later.
+/// a timestamp more than five minutes old, so a recorded delivery cannot be sent again later.
 async fn receive(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     if let Err(error) = receiver.webhook.verify(&body, &headers) {
         eprintln!("refused: {error}");

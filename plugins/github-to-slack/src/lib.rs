@@ -10,11 +10,11 @@
 //! | `event` | `push`, `pull_request` or `pull_request.opened` | any event |
 //! | `payload` | `original`: the bytes as received instead of a Slack message | a Slack message |
 //!
-//! The first three take several values, separated by commas. An endpoint that is passed over gets a reason its owner
-//! can read. Deletions that GitHub reports twice, pings and the doings of bots are dropped; see [`Config`].
+//! The first three take several values, separated by commas. An endpoint that is passed over gets a reason that its
+//! owner can read. Deletions that GitHub reports twice, pings and what bots do are dropped; see [`Config`].
 //!
 //! Reading order: this file decides; `payload` is what is read of an event, `subject` what it is about, `subscription`
-//! what an endpoint wants, `message` the words, `slack` their spelling.
+//! what an endpoint wants, `message` writes the sentences, `slack` their markup.
 
 mod message;
 mod payload;
@@ -85,7 +85,7 @@ impl Plugin for GithubToSlack {
 
 hookyard_guest::export_plugin!(GithubToSlack);
 
-/// The value of GitHub's `X-GitHub-Event` header, by whichever way it came.
+/// What GitHub calls the event: the event's type, or the header `X-GitHub-Event` where the sender exposes it.
 fn event_kind(event: &Event) -> Result<&str, Failure> {
     if event.content_type.starts_with("application/x-www-form-urlencoded") {
         return Err(
@@ -100,7 +100,7 @@ fn event_kind(event: &Event) -> Result<&str, Failure> {
     })
 }
 
-/// The events nobody should hear of, whatever the endpoints say.
+/// The events that are dropped, whatever the endpoints ask for.
 fn unwanted(subject: &Subject<'_>, payload: &Payload<'_>, config: &Config) -> Option<Decision> {
     if subject.kind == "ping" && config.drop_ping {
         return Some(Decision::drop("ping", "GitHub only tests the webhook"));

@@ -1,4 +1,4 @@
-//! The words: one short sentence per event, and for a push its commits.
+//! What is said: one short sentence per event, and for a push its commits.
 //!
 //! Every sentence opens with the repository and the person, so that a channel of many repositories can be skimmed.
 
@@ -194,7 +194,7 @@ fn named_ref(writer: &mut Writer, subject: &Subject<'_>) {
     };
 }
 
-/// What was done to the object, as the sentence "somebody … issue #1" takes it. GitHub's own words do for most actions.
+/// What was done to the object, as it fits into the sentence "somebody … issue #1". Most actions keep GitHub's own word.
 fn action_words<'a>(subject: &Subject<'a>) -> Cow<'a, str> {
     let Some(action) = subject.action else {
         return Cow::Borrowed("changed");

@@ -1,4 +1,4 @@
-//! Slack's spelling: escapes, links, bounds.
+//! Slack's markup: escapes, links, bounds.
 //!
 //! Source: Slack's page "Formatting text for app surfaces": `&`, `<` and `>` are written as entities, a link is
 //! `<url|words>`. Slack's page on `chat.postMessage` advises at most 4,000 characters of text.
@@ -11,8 +11,8 @@ use serde::Serialize;
 /// measured: its parts have bounds that add up to less than half of this.
 pub(crate) const TEXT_BYTES_MAX: usize = 3_500;
 
-/// Bytes of a URL that is still made a link. GitHub's own stay well below; a longer one is left out, since a link cut
-/// short leads nowhere.
+/// Bytes of a URL that is still made a link. GitHub's own stay well below; a longer one is left out, since a link
+/// that was cut leads nowhere.
 const URL_BYTES_MAX: usize = 300;
 
 /// The body of Slack's incoming webhooks.
@@ -96,7 +96,7 @@ impl Writer {
     }
 }
 
-/// The URL as Slack wants it spelt, unless it could break out of its link or is none of the web.
+/// The URL as Slack writes it; none if it could end its link early, or is not http or https.
 fn linkable(url: &str) -> Option<Cow<'_, str>> {
     let of_the_web = url.starts_with("https://") || url.starts_with("http://");
     if !of_the_web || url.contains(['<', '>', '|', ' ', '\n']) {

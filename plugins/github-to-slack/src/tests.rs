@@ -35,7 +35,7 @@ fn everyone() -> Endpoints {
     Endpoints::from_iter([Endpoint::named("all")])
 }
 
-/// The text that an endpoint without wishes of its own is sent.
+/// The text sent to an endpoint that has no metadata.
 fn said(kind: &str, body: &str) -> String {
     #[derive(Deserialize)]
     struct Slack {

@@ -1,4 +1,4 @@
-//! The score: what should be, what was, and whether they are the same.
+//! The checks of the demonstration: what should be, what was, and whether they are the same.
 
 use std::fmt::Display;
 
@@ -16,7 +16,7 @@ pub(super) struct Check {
 pub(super) struct Checks(Vec<Check>);
 
 impl Checks {
-    /// Notes whether two things that are shown alike are alike.
+    /// Notes whether two values are equal.
     pub(super) fn same(&mut self, what: impl Into<String>, expected: impl Display, found: impl Display) {
         let (expected, found) = (expected.to_string(), found.to_string());
         let instead = (expected != found).then_some(found);

@@ -1,9 +1,9 @@
 //! The plugin's next version: its source, edited as a person would edit it, and built again by cargo.
 //!
 //! The edit is made on a copy in the target folder, which becomes a workspace of its own with this one's versions, lock
-//! and profile. It is built beside the plugin as it is, so that what both share is not compiled again, and under another
-//! file name, so that one does not replace the other. The copy stays at one place, for cargo tells packages apart by
-//! theirs and would compile the SDK anew for each.
+//! and profile. It is built in the same target folder as the plugin, so that what both share is not compiled again, and under
+//! another file name, so that one does not replace the other. The copy is always at the same place: cargo tells packages
+//! apart by theirs and would otherwise compile the SDK again.
 
 use std::{
     fs,
@@ -60,7 +60,7 @@ pub(super) struct Edited {
 /// Copies the plugin's source, edits the copy and builds it.
 ///
 /// # Errors
-/// The source is not where it should be or reads otherwise than the edits expect, or cargo does not build it.
+/// The source is not where it should be, it is not what the edits expect, or cargo does not build it.
 pub(super) async fn build() -> anyhow::Result<Edited> {
     let began = Instant::now();
     let folder = target_dir().join("demo");

@@ -1,9 +1,9 @@
-//! The demonstration: real GitHub events on their way through the real server, and a plugin changed under their feet.
+//! The demonstration: real GitHub events on their way through the real server, while their plugin changes.
 //!
 //! Nothing is staged. [`yard`] runs the `hookyard` binary as an operator would: `serve` in one process, `apply` and
 //! `events` in others. [`sinks`] are the receivers, which verify every signature with code that is not ours. [`edit`]
-//! changes the plugin's source and builds it again. [`story`] tells it all in order and holds it against [`payloads`],
-//! where what should happen is written down; [`checks`] keeps the score and [`page`] does the printing.
+//! changes the plugin's source and builds it again. [`story`] does everything in order and compares it with [`payloads`],
+//! where what should happen is written down; [`checks`] counts what is right and wrong, and [`page`] prints.
 
 mod checks;
 mod edit;
@@ -31,7 +31,7 @@ pub struct Options {
     pub stay: Stay,
 }
 
-/// What to do when the story has been told.
+/// What to do at the end of the story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stay {
     /// Go on serving until Ctrl-C.
@@ -52,7 +52,7 @@ pub enum Verdict {
 /// Runs the demonstration. Whatever happens, the server is stopped and the temporary folder removed.
 ///
 /// # Errors
-/// The server cannot be started, or a command of its does not do what it is there for.
+/// The server cannot be started, or one of its commands fails.
 pub async fn run(options: Options) -> anyhow::Result<Verdict> {
     let page = Page::on_stdout();
     let stopped = stop_asked()?;

@@ -1,14 +1,14 @@
 //! What the reader sees: headings, aligned facts, tables. Plain text unless a terminal asked for colour.
 //!
-//! Colours follow `NO_COLOR` (no-color.org) and whether standard output is a terminal. A reader who closes the pipe has
-//! seen enough: what cannot be written any more is not an error.
+//! Colours follow `NO_COLOR` (no-color.org) and whether standard output is a terminal. A reader may close the
+//! pipe: what cannot be written any more is not an error.
 
 use std::io::{IsTerminal as _, Write as _};
 
 /// Columns of a label before its fact.
 const LABEL_COLUMNS: usize = 12;
 
-/// A meaning that has a colour.
+/// A meaning that is shown by a colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tone {
     Plain,

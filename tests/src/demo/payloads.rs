@@ -1,7 +1,7 @@
 //! The GitHub payloads that are posted, the endpoints they are posted for, and what should become of each.
 //!
-//! This is the demonstration's own account of the plugin's rules, written down by hand: what the server answers is held
-//! against it. The payloads are those of `tests/fixtures/github`, byte for byte.
+//! This repeats the plugin's rules, written down by hand, so that what the server does can be compared with them. The
+//! payloads are those of `tests/fixtures/github`, byte for byte.
 
 /// An endpoint of the demonstration.
 pub(super) struct Endpoint {

@@ -9,7 +9,7 @@ use standardwebhooks::Webhook;
 
 use crate::receiver::{Received, Receiver};
 
-/// What both signatures of a delivery are worth.
+/// Whether both signatures of a delivery are right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Signatures {
     pub(super) standard: Result<(), String>,
@@ -105,7 +105,7 @@ mod tests {
 
     use super::*;
 
-    /// RFC 2104 code of `{}` under `key`, worked out with another program.
+    /// RFC 2104 code of `{}` under `key`, computed with another program.
     const BODY: &[u8] = b"{}";
     const SIGNATURE: &str = "sha256=a777724d943eb48dc69bca8a4a6d57a04db3f9ec7e1de4e581e860265bdf3032";
 

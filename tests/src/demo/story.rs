@@ -1,4 +1,4 @@
-//! The story, act by act: what is done, what is shown of it, and what is held against what should be.
+//! The story, act by act: what is done, what is shown of it, and what is compared with what should be.
 
 use std::{fs, time::Instant};
 
@@ -19,7 +19,7 @@ use super::{
 const HASH_CHARS: usize = 12;
 /// Characters of a Slack message that are shown.
 const MESSAGE_CHARS: usize = 110;
-/// Pause between two looks for deliveries of events that somebody else posts.
+/// How often deliveries of events that somebody else posts are asked for.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// One event, for the summary.
@@ -62,7 +62,7 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// What Ctrl-C makes of it: the end of the stay when all has been told, else an interruption.
+    /// What Ctrl-C means: the end when the whole story is told, an interruption before.
     pub(super) fn verdict_when_stopped(&self) -> Verdict {
         if self.finished { self.verdict() } else { Verdict::Interrupted }
     }
@@ -76,7 +76,7 @@ impl<'a> Story<'a> {
     }
 
     /// # Errors
-    /// Something broke off that the rest of the story needs.
+    /// Something failed that the rest of the story needs.
     pub(super) async fn tell(&mut self) -> anyhow::Result<Verdict> {
         let began = Instant::now();
         let urls = self.open().await?;
@@ -161,7 +161,7 @@ impl<'a> Story<'a> {
         self.page.toned_fact(Tone::Good, "activated", &text);
     }
 
-    /// Posts a payload as GitHub would, shows what became of it, and holds it against its fate.
+    /// Posts a payload as GitHub would, shows what became of it, and compares it with what should.
     async fn event(&mut self, payload: &Payload, name: &str, version: &Version) -> anyhow::Result<Value> {
         self.page
             .event(payload.name, &format!("{}, {} bytes", payload.repository(), payload.body.len()));
@@ -597,7 +597,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// Names as a set: the order of a decision says nothing.
+/// Names as a set: the order in a decision has no meaning.
 fn in_order<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();

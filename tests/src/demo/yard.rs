@@ -1,7 +1,7 @@
 //! The server as an operator has it: a folder, a set-up file, the `hookyard` binary.
 //!
 //! The server runs as a child process; the set-up is applied and events are looked up by the same binary's other
-//! commands. The folder goes with this value, and the child with it if it still runs.
+//! commands. The folder is removed with this value, and the child is ended if it still runs.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ use tokio::{
 use super::{Options, payloads, sinks::Verifier};
 use crate::client::{Client, Post};
 
-/// The demonstration's tenant, and the folder its plugins lie in.
+/// The demonstration's tenant, and the folder of its plugins.
 const TENANT: &str = "acme";
 pub(super) const SENDER: &str = "github";
 pub(super) const PLUGIN: &str = "github-to-slack";
@@ -32,7 +32,7 @@ pub(super) const PLUGIN: &str = "github-to-slack";
 const READY: &str = "listening on ";
 /// How long anything may take: far above what a loaded machine needs.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Pause between two looks at an event.
+/// How often an event is read while it is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Log lines shown when the demonstration breaks off.
 const LOG_LINES_SHOWN: usize = 30;
@@ -112,7 +112,7 @@ impl Yard {
                 &format!("127.0.0.1:{}", self.port),
             ])
             .env("HOOKYARD_LOG_FORMAT", "json")
-            // Out of the terminal's reach: Ctrl-C is for us, and we stop the server in order.
+            // In a process group of its own: Ctrl-C reaches us only, and we stop the server in order.
             .process_group(0)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -182,7 +182,7 @@ impl Yard {
         self.folder.path().join("hookyard.toml")
     }
 
-    /// Puts a component where the server watches: written beside, renamed into place.
+    /// Puts a component into the watched folder: written under another name, then renamed.
     ///
     /// # Errors
     /// The folder cannot be written.
@@ -194,7 +194,7 @@ impl Yard {
         fs::rename(&beside, &file).context("cannot put the plugin in place")
     }
 
-    /// Writes over the file in place, as a copy that breaks off would.
+    /// Overwrites the file in place, as an interrupted copy would.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -245,15 +245,15 @@ impl Yard {
         Verifier::new(&self.credentials.webhook_secret)
     }
 
-    /// Begins a post with the tenant's key.
+    /// Prepares a post with the tenant's key.
     pub(super) fn post(&self, url: &str, body: &'static str) -> Post {
         self.client.post_to(url, body).header("x-api-key", &self.credentials.api_key)
     }
 
-    /// Looks an event up until it is decided and none of its deliveries waits.
+    /// Reads an event until it is decided and none of its deliveries waits.
     ///
     /// # Errors
-    /// It cannot be looked up, or is not done in time.
+    /// It cannot be read, or is not done in time.
     pub(super) async fn settled(&self, event: &str) -> anyhow::Result<Value> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -388,7 +388,7 @@ struct Log {
 }
 
 impl Log {
-    /// Takes up lines until the writer closes its end.
+    /// Collects lines until the writer closes its end.
     fn follow(&self, from: impl AsyncRead + Unpin + Send + 'static) {
         let log = self.clone();
         tokio::spawn(async move {

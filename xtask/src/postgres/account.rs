@@ -1,4 +1,4 @@
-//! Whom the server runs as. PostgreSQL refuses to run as root, so under root an unprivileged account is looked up.
+//! Which user the server runs as. PostgreSQL refuses to run as root, so under root an unprivileged account is looked up.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use rustix::process::geteuid;
 
-/// In order of preference: the package's own account, then the one that owns nothing.
+/// In order of preference: the package's own account, then the one that owns no files.
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
 
 /// The user a PostgreSQL server runs as.
@@ -25,7 +25,7 @@ impl Account {
     ///
     /// # Errors
     ///
-    /// When the caller is root and `/etc/passwd` knows no unprivileged account.
+    /// When the caller is root and `/etc/passwd` has no unprivileged account.
     pub(super) fn for_server() -> anyhow::Result<Self> {
         if !geteuid().is_root() {
             return Ok(Self::Current);
@@ -37,7 +37,7 @@ impl Account {
         }
     }
 
-    /// Has a command run as this account, without root's supplementary groups (the standard library drops them).
+    /// Makes a command run as this account, without root's supplementary groups (the standard library drops them).
     pub(super) fn apply(self, command: &mut Command) {
         if let Self::Other { uid, gid } = self {
             command.uid(uid).gid(gid);
@@ -48,7 +48,7 @@ impl Account {
     ///
     /// # Errors
     ///
-    /// What the operating system says.
+    /// The operating system's.
     pub(super) fn own(self, path: &Path) -> std::io::Result<()> {
         match self {
             Self::Current => Ok(()),

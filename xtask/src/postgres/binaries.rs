@@ -10,15 +10,14 @@ use rustix::process::geteuid;
 
 use crate::foreground::Foreground;
 
-/// Where Debian keeps them, a folder per major version and none of it on the search path.
+/// Where Debian keeps them: one folder per major version, none of them on the search path.
 const DEBIAN_ROOT: &str = "/usr/lib/postgresql";
 
-/// Both are needed; `initdb` alone may come with a client package.
+/// Both are needed: `initdb` alone may have come with a client package.
 const PROGRAMS: [&str; 2] = ["initdb", "postgres"];
 
-/// Installs the package without the cluster it would otherwise create and start: the setting lies in its drop-in
-/// folder for as long as the installation takes. A failed update is left to the installation to report, which knows
-/// whether it mattered.
+/// Installs the package without the cluster it would otherwise create and start: the setting is in its drop-in
+/// folder during the installation only. A failed update is not reported here: if it mattered, the installation fails.
 const INSTALL: &str = r#"set -e
 export DEBIAN_FRONTEND=noninteractive
 settings=/etc/postgresql-common/createcluster.d

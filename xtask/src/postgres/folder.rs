@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 
 use super::account::Account;
 
-/// Leftovers of a killed run may bear the id of this process; more than this many do not.
+/// Folders that killed runs left behind may have this process's id in their names, but not more than this many.
 const NAMES_TRIED_MAX: u32 = 100;
 
 /// The folder a cluster lives in.
@@ -29,7 +29,7 @@ impl Folder {
         let parent = env::temp_dir();
         for number in 0..NAMES_TRIED_MAX {
             let path = parent.join(format!("hookyard-postgres-{}-{number}", process::id()));
-            // Fails on anything that exists, so a name that somebody prepared is not walked into.
+            // Fails on anything that exists: somebody else may have prepared a folder of this name.
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => {
                     let folder = Self { path };

@@ -8,7 +8,7 @@ pub(crate) const HUGE_BODY_BYTES: usize = 40_000_000;
 /// Over an output limit of 16 MiB, and within a memory limit of 32 MiB.
 pub(crate) const LARGE_BODY_BYTES: usize = 20_000_000;
 
-/// The place of a content that is in no table.
+/// The index of a content that no table has.
 const NO_SUCH_CONTENT: u32 = 7;
 
 pub(crate) fn output_of(bytes: usize) -> Decision {

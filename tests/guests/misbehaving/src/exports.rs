@@ -1,4 +1,4 @@
-//! The component's exports: reads the mode and hands over to whoever breaks that limit.
+//! The component's exports: reads the mode and calls what breaks that limit.
 
 use hookyard_guest::bindings::exports::hookyard::plugin::{lifecycle, router};
 use hookyard_guest::bindings::hookyard::plugin::settings;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use hookyard_guest::bindings::hookyard::plugin::log;
 use hookyard_guest::bindings::hookyard::plugin::types::Decision;
 
-/// Iterations of [`burn_cpu`]'s loop that take about a millisecond on a machine of 2026, compiled with epoch checks. The
-/// clock stands still in a guest, so nothing better can be asked for; expect half to double.
+/// Iterations of [`burn_cpu`]'s loop that take about a millisecond on a machine of 2026, compiled with epoch checks. A
+/// guest's clock does not move, so time cannot be measured; the real time is between half and double.
 const ITERATIONS_PER_MS: u32 = 600_000;
 
 /// Upper bound of [`burn_cpu`], far over any budget a test sets.
@@ -16,7 +16,7 @@ const BURN_MS_MAX: u32 = 10_000;
 /// What [`fill_memory`] allocates at a time.
 const BOMB_PIECE_BYTES: usize = 1 << 20;
 
-/// Lines of [`flood_log`]; with any budget the host stops caring long before.
+/// Lines of [`flood_log`]: with any budget the host drops lines long before.
 const FLOOD_LINES: u32 = 3_000_000;
 
 /// Bytes of the line that [`write_huge_log_line`] writes.
@@ -38,7 +38,7 @@ pub(crate) fn burn_cpu(ms: u32) {
     }
 }
 
-/// Keeps all it allocates and writes to each page, so that the memory is really there.
+/// Keeps all it allocates and writes to each page, so that the memory is really used.
 pub(crate) fn fill_memory() -> Decision {
     let mut pieces = Vec::new();
     loop {
@@ -54,7 +54,7 @@ pub(crate) fn panic_reported() -> Decision {
 pub(crate) fn recurse_in_locals() {
     static FRAMES: AtomicU32 = AtomicU32::new(0);
 
-    // Counting in a static is what the optimiser may not drop; turning the result is what keeps it from making a loop.
+    // The optimiser may not drop a count in a static; changing the result afterwards keeps it from making this a loop.
     #[inline(never)]
     #[expect(unconditional_recursion, reason = "the fault itself")]
     fn deeper(depth: u32) -> u32 {

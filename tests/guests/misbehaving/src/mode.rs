@@ -27,7 +27,7 @@ pub enum Mode {
 
     /// Never returns: over the CPU budget.
     EndlessLoop,
-    /// Works for about `ms` milliseconds, counted in iterations since no clock moves, then passes.
+    /// Works for about `ms` milliseconds, counted in iterations because no clock moves, then passes.
     BurnCpuMs,
     /// Allocates and touches memory until it is refused: over the memory limit.
     MemoryBomb,
@@ -38,9 +38,9 @@ pub enum Mode {
     DeepRecursionInMemory,
     /// Panics with a message, which the SDK's hook writes to the log at level error.
     Panic,
-    /// Panics with a message, which nobody but standard error is told.
+    /// Panics with a message that goes to standard error only.
     PanicUnreported,
-    /// Executes `unreachable` without a word.
+    /// Executes `unreachable` without a message.
     Trap,
 
     /// Answers with a body of 40 MB: needs more than 32 MiB of memory to get as far as being refused.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hookyard_guest::bindings::hookyard::plugin::ambient;
 
-/// Long enough that a test notices if it is really waited for.
+/// So long that a test notices if the host really waits.
 const SLEEP: Duration = Duration::from_secs(10);
 
 pub(crate) fn sleep() -> Vec<(String, String)> {
