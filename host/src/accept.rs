@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hookyard_domain::{EventId, EventState, TenantId, Timestamp};
+use hookyard_domain::{DecidedBy, EventId, EventState, TenantId, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     configuration::{Configuration, Endpoint, Sender},
     explanation::{Chosen, Explanation, candidates, no_endpoint},
     fanout::{Deliveries, FanOut, Routing, Target},
-    store::{Accepted, Decided, Error, Event, HeldEvent, Leased, NewDelivery, Origin, Pairs, Progress, Store},
+    store::{self, Accepted, Decided, Error, Event, HeldEvent, IdempotencyClaim, Leased, NewDelivery, Pairs, Placement, Progress, Store},
     telemetry::metrics::Metrics,
 };
 
@@ -80,7 +80,8 @@ impl Accept {
     /// The event a tenant's idempotency key already names. Only for requests that would be refused otherwise: the
     /// others learn it from the commit.
     pub async fn existing(&self, tenant: TenantId, key: &str) -> Result<Option<Progress>, Error> {
-        let found = self.store.progress(tenant, key).await?;
+        let found = self.store.existing(tenant, SCOPE, key, self.clock.now()).await?;
+        let found = found.map(|existing| existing.progress);
         if found.is_some() {
             self.metrics.events_repeated.inc();
         }
@@ -90,15 +91,15 @@ impl Accept {
     /// Commits the event and hands it on. The commit and the handing on happen even if the caller goes away meanwhile.
     pub async fn accept(&self, incoming: Incoming) -> Result<Answer, Error> {
         let now = self.clock.now();
-        let (tenant, environment, origin) = match &incoming.source {
-            Source::Endpoint(endpoint) => (endpoint.tenant.id, endpoint.environment, Origin::Endpoint(endpoint.id)),
-            Source::Sender(sender) => (sender.tenant.id, sender.environment, Origin::Sender(sender.id)),
+        let (tenant, environment, source) = match &incoming.source {
+            Source::Endpoint(endpoint) => (endpoint.tenant.id, endpoint.environment, store::Source::Endpoint(endpoint.id)),
+            Source::Sender(sender) => (sender.tenant.id, sender.environment, store::Source::Sender(sender.id)),
         };
         let event = Arc::new(Event {
             id: EventId::new_v7(now, rand::random()),
             tenant,
             environment,
-            origin,
+            source,
             idempotency_key: incoming.idempotency_key,
             event_type: incoming.event_type,
             content_type: incoming.content_type,
@@ -125,9 +126,9 @@ impl Accept {
                     accepted_at: now,
                 }
             }
-            Accepted::Existing(progress) => {
+            Accepted::Existing(existing) => {
                 self.metrics.events_repeated.inc();
-                Answer::Existing(progress)
+                Answer::Existing(existing.progress)
             }
         })
     }
@@ -149,8 +150,11 @@ impl Accept {
         });
         let (fan_out, rows): (FanOut, Vec<NewDelivery>) = FanOut::plan(&*self.deliveries, event, targets, event.accepted_at);
         let decided = Decided {
-            state: if rows.is_empty() { EventState::Dropped } else { EventState::Routed },
-            explanation: explanation.map(|explanation| explanation.to_text()),
+            outcome: if rows.is_empty() { EventState::Dropped } else { EventState::Routed },
+            decided_by: explanation.as_ref().map(|_| DecidedBy::Sender),
+            cost: None,
+            detail: explanation.map(|explanation| explanation.to_text()),
+            held_under: 0,
             decided_at: event.accepted_at,
             contents: Vec::new(),
             deliveries: rows,
@@ -165,7 +169,8 @@ impl Accept {
             drop(memory);
             drop(answer.send(outcome));
         });
-        self.store.accept(Arc::clone(event), Some(decided), Leased::ToNobody, done);
+        self.store
+            .accept(Arc::clone(event), claim(event), Placement::Decided(decided), done);
         answered.await.unwrap_or(Err(Error::Closed))
     }
 
@@ -180,6 +185,7 @@ impl Accept {
                 (Ok(Accepted::New), true) => routing.hand_over(HeldEvent {
                     event: handed,
                     failures: 0,
+                    run: 1,
                 }),
                 (Ok(Accepted::New), false) => routing.look(),
                 (_, true) => routing.forget(handed.id),
@@ -188,7 +194,8 @@ impl Accept {
             drop(memory);
             drop(answer.send(outcome));
         });
-        self.store.accept(Arc::clone(event), None, leased, done);
+        self.store
+            .accept(Arc::clone(event), claim(event), Placement::Undecided { leased }, done);
         answered.await.unwrap_or(Err(Error::Closed))
     }
 }
@@ -210,4 +217,15 @@ fn pass(sender: &Sender, event_type: &str) -> (Explanation, Vec<Arc<Endpoint>>) 
         ..Explanation::default()
     };
     (explanation, endpoints)
+}
+
+const SCOPE: &str = "hooksentry";
+
+fn claim(event: &Event) -> Option<IdempotencyClaim> {
+    Some(IdempotencyClaim {
+        scope: SCOPE.to_owned(),
+        key: event.idempotency_key.clone()?,
+        fingerprint: None,
+        expires_at: None,
+    })
 }

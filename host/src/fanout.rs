@@ -67,11 +67,11 @@ impl FanOut {
         let attempts_max = endpoint.tenant.attempts_max.get();
         let row = NewDelivery {
             id: DeliveryId::new_v7(now, rand::random()),
-            tenant: event.tenant,
             endpoint: endpoint.id,
             content: target.content,
             headers: target.headers.clone(),
             attempts_max,
+            body_bytes: target.body.len() as u64,
             due_at: target.due_at,
             leased: Leased::ToNobody,
         };
@@ -89,7 +89,8 @@ impl FanOut {
             attempts_before: 0,
             due_at: target.due_at,
             content_type: target.content_type.to_owned(),
-            body: Body::for_waiting(target.body),
+            body_bytes: target.body.len() as u64,
+            body: Body::Here(target.body.clone()),
             event_type: event.event_type.clone(),
             accepted_at: event.accepted_at,
         });

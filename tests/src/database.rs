@@ -7,7 +7,7 @@ use std::path::Path;
 
 use hookyard::store::{Location, SealKey, Store};
 use hookyard_domain::Timestamp;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 use url::Url;
 
@@ -82,6 +82,39 @@ impl TestDatabase {
         Box::pin(Store::open(&self.location(), Store::new_node_id(now), seal_key(), now))
             .await
             .expect("a test database opens")
+    }
+}
+
+/// How many there are of each state.
+pub type Counts = Vec<(String, i64)>;
+
+impl TestDatabase {
+    /// How many events and how many deliveries are in each state.
+    ///
+    /// # Panics
+    /// When the database does not answer.
+    pub async fn counts(&self) -> (Counts, Counts) {
+        const EVENTS: &str = "SELECT s.state, COUNT(*) FROM (SELECT COALESCE((SELECT w.state FROM route_work w WHERE w.event_id = e.id), \
+             (SELECT d.outcome FROM decision d WHERE d.event_id = e.id ORDER BY d.run DESC LIMIT 1), 'routed') AS state FROM event e) s \
+             GROUP BY s.state ORDER BY s.state";
+        const DELIVERIES: &str = "SELECT s.state, COUNT(*) FROM \
+             (SELECT COALESCE((SELECT w.state FROM delivery_work w WHERE w.delivery_id = d.id), 'delivered') AS state FROM delivery d) s \
+             GROUP BY s.state ORDER BY s.state";
+        (self.count_by_state(EVENTS).await, self.count_by_state(DELIVERIES).await)
+    }
+
+    async fn count_by_state(&self, statement: &'static str) -> Counts {
+        match self.kind {
+            Kind::Sqlite => {
+                let mut connection = SqliteConnection::connect(&self.url).await.expect("the database opens");
+                sqlx::query_as(statement).fetch_all(&mut connection).await
+            }
+            Kind::Postgres => {
+                let mut connection = PgConnection::connect(&self.url).await.expect("the database opens");
+                sqlx::query_as(statement).fetch_all(&mut connection).await
+            }
+        }
+        .expect("the database counts")
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
 };
 use hookyard::explanation::Explanation;
 use hookyard::store::PluginRow;
-use hookyard_domain::{ContentHash, DeliveryState, EventId, EventState};
+use hookyard_domain::{ContentHash, DeliveryState, EventId, EventState, Scope};
 use toml::Table;
 
 pub const TENANT: &str = "acme";
@@ -64,16 +64,24 @@ pub async fn post(host: &TestHost, sender: &str, body: &str) -> EventId {
 }
 
 pub async fn state(host: &TestHost, event: EventId) -> EventState {
-    let view = host.store().event(event).await.expect("the store reads");
+    let view = host.store().event(Scope::Operator, event).await.expect("the store reads");
     view.expect("an accepted event is there").state
 }
 
 /// Waits until an event is no longer pending, and returns its state and explanation.
 pub async fn decided(host: &TestHost, event: EventId) -> (EventState, Explanation) {
     wait::until("the event is decided", async || {
-        let view = host.store().event(event).await.expect("the store reads").expect("it is there");
+        let view = host
+            .store()
+            .event(Scope::Operator, event)
+            .await
+            .expect("the store reads")
+            .expect("it is there");
         (view.state != EventState::Pending).then(|| {
-            let text = view.explanation.expect("a decision has an explanation");
+            let text = view
+                .decision
+                .and_then(|decision| decision.detail)
+                .expect("a decision has an explanation");
             (view.state, serde_json::from_str(&text).expect("an explanation is JSON"))
         })
     })
@@ -83,7 +91,11 @@ pub async fn decided(host: &TestHost, event: EventId) -> (EventState, Explanatio
 /// Waits until an event has been routed and all its deliveries arrived.
 pub async fn delivered(host: &TestHost, event: EventId) -> Explanation {
     wait::until("the event is delivered", async || {
-        let deliveries = host.store().deliveries_of_event(event).await.expect("the store reads");
+        let deliveries = host
+            .store()
+            .deliveries_of_event(Scope::Operator, event)
+            .await
+            .expect("the store reads");
         let arrived = deliveries.iter().all(|delivery| delivery.state == DeliveryState::Delivered);
         (!deliveries.is_empty() && arrived).then_some(())
     })

@@ -14,7 +14,7 @@ use hookyard::{
     config::Config,
     store::{AttemptView, DeliveryView},
 };
-use hookyard_domain::{DeliveryState, EventId, Timestamp, address::Loopback};
+use hookyard_domain::{DeliveryState, EventId, Scope, Timestamp, address::Loopback};
 use hookyard_tests::{
     database::{Kind, TestDatabase},
     host::TestHost,
@@ -59,7 +59,8 @@ async fn failed_attempts_are_repeated_on_the_contracts_schedule(kind: Kind) {
     for (failed, wait_s) in (1..).zip(WAITS_S) {
         let (delivery, attempts) = stage.after_attempts(event, failed).await;
         assert_eq!(delivery.state, DeliveryState::Waiting, "after attempt {failed}");
-        let waits = delivery.due_at.since(ended(&attempts[failed - 1]));
+        let due_at = delivery.due_at.expect("a waiting delivery is due at some time");
+        let waits = due_at.since(ended(&attempts[failed - 1]));
         let expected = Duration::from_secs(wait_s);
         // The wait is reckoned a moment after the attempt's end; jitter only adds.
         let latest = expected.mul_f64(1.1) + Duration::from_secs(1);
@@ -68,14 +69,10 @@ async fn failed_attempts_are_repeated_on_the_contracts_schedule(kind: Kind) {
             "after attempt {failed} the wait is {waits:?} instead of {expected:?} and at most a tenth more"
         );
         // To just before the moment, so that an attempt too early would show.
-        let ahead = delivery.due_at.since(stage.host.clock().now());
+        let ahead = due_at.since(stage.host.clock().now());
         stage.host.advance(ahead.saturating_sub(Duration::from_millis(300)));
         let (_, attempts) = stage.after_attempts(event, failed + 1).await;
-        assert!(
-            attempts[failed].started_at >= delivery.due_at,
-            "attempt {} came before its time",
-            failed + 1
-        );
+        assert!(attempts[failed].started_at >= due_at, "attempt {} came before its time", failed + 1);
     }
     let (delivery, attempts) = stage.after_attempts(event, 7).await;
     assert_eq!(delivery.state, DeliveryState::Exhausted);
@@ -94,7 +91,8 @@ async fn a_repeat_has_the_same_id_and_a_signature_of_its_own(kind: Kind) {
     let event = stage.post(BODY).await;
     for failed in 1..=2 {
         let (delivery, _) = stage.after_attempts(event, failed).await;
-        stage.host.advance(delivery.due_at.since(stage.host.clock().now()));
+        let due_at = delivery.due_at.expect("a waiting delivery is due at some time");
+        stage.host.advance(due_at.since(stage.host.clock().now()));
     }
     let (delivery, _) = stage.after_attempts(event, 3).await;
     assert_eq!(delivery.state, DeliveryState::Delivered);
@@ -560,12 +558,12 @@ impl Stage {
     async fn look(&self, event: EventId) -> Option<(DeliveryView, Vec<AttemptView>)> {
         let store = self.host.store();
         let delivery = store
-            .deliveries_of_event(event)
+            .deliveries_of_event(Scope::Operator, event)
             .await
             .expect("the store answers")
             .into_iter()
             .next()?;
-        let attempts = store.attempts(delivery.id).await.expect("the store answers");
+        let attempts = store.attempts(Scope::Operator, delivery.id).await.expect("the store answers");
         Some((delivery, attempts))
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hookyard::manage::setup::{Secrets, read};
-use hookyard_domain::DeliveryState;
+use hookyard_domain::{DeliveryState, Scope};
 use hookyard_tests::{
     database::Kind,
     host::TestHost,
@@ -76,7 +76,7 @@ async fn the_receiver_takes_what_hookyard_signs(kind: Kind) {
         .await;
     let event = accepted.event_id();
     wait::until("the delivery is settled", async || {
-        let deliveries = host.store().deliveries_of_event(event.parse().ok()?).await.ok()?;
+        let deliveries = host.store().deliveries_of_event(Scope::Operator, event.parse().ok()?).await.ok()?;
         deliveries
             .iter()
             .all(|delivery| delivery.state == DeliveryState::Delivered)

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
-use hookyard_domain::EventId;
+use hookyard_domain::{EventId, Scope};
 use hookyard_tests::{
     client::{Answer, Client},
     database::{Kind, TestDatabase},
@@ -141,7 +141,7 @@ async fn a_known_key_is_answered_before_anything_else_is_checked(kind: Kind) {
     let refused = client.post(&hook(), "{}").key("known").without("x-api-key").send().await;
     assert_eq!(refused.status, 401, "a stranger learns of no key");
     receiver.wait_for(1).await;
-    let (events, deliveries) = host.store().counts().await.expect("counted");
+    let (events, deliveries) = host.database().counts().await;
     assert_eq!((events[0].1, deliveries[0].1), (1, 1));
 }
 
@@ -157,9 +157,17 @@ async fn acceptance_names_the_event_and_where_to_find_it(kind: Kind) {
         assert_eq!(answer.header("location"), format!("/api/v1/events/{}", answer.event_id()));
         assert!(answer.header("content-type").starts_with("application/json"));
         let id: EventId = answer.event_id().parse().expect("the id is a UUID");
-        let event = host.store().event(id).await.expect("read").expect("what was accepted is there");
+        let event = host
+            .store()
+            .event(Scope::Operator, id)
+            .await
+            .expect("read")
+            .expect("what was accepted is there");
         assert_eq!(body["acceptedAt"], json!(event.accepted_at.to_string()));
-        assert_eq!(host.store().payload(id).await.expect("read").expect("there"), b"[1]");
+        assert_eq!(
+            host.store().payload(Scope::Operator, id).await.expect("read").expect("there"),
+            b"[1]"
+        );
     }
 }
 
@@ -270,7 +278,11 @@ async fn bodies_reach_their_endpoint_byte_for_byte(kind: Kind) {
         let one = one.unwrap_or_else(|| panic!("{start} did not arrive"));
         assert!(one.body[..] == body[..], "{start} was changed on its way");
         assert_eq!(one.header("content-type"), "application/json; charset=utf-8");
-        let stored = host.store().payload(id.parse().expect("a UUID")).await.expect("read");
+        let stored = host
+            .store()
+            .payload(Scope::Operator, id.parse().expect("a UUID"))
+            .await
+            .expect("read");
         assert!(stored.expect("there") == body, "{start} was changed in the store");
     }
 }
@@ -316,7 +328,7 @@ async fn two_hundred_posts_with_one_key_are_one_event(kind: Kind) {
         assert_eq!((answer.status, answer.event_id()), (200, id.clone()));
         assert_eq!(answer.json()["status"], json!("Succeeded"));
     }
-    let (events, deliveries) = host.store().counts().await.expect("counted");
+    let (events, deliveries) = host.database().counts().await;
     assert_eq!(
         (events, deliveries),
         (vec![("routed".to_owned(), 1)], vec![("delivered".to_owned(), 1)])
@@ -415,7 +427,7 @@ async fn what_is_not_json_is_refused() {
         assert_eq!(answer.status, 400, "{:?}: {}", String::from_utf8_lossy(body), answer.text());
         assert!(answer.json().is_string());
     }
-    assert_eq!(host.store().counts().await.expect("counted").0, []);
+    assert_eq!(host.database().counts().await.0, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

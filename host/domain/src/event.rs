@@ -22,6 +22,16 @@ words! {
     }
 }
 
+words! {
+    /// Who decided about an event.
+    pub enum DecidedBy {
+        /// The sender's own set-up: every endpoint that takes the event gets it.
+        Sender = "sender",
+        /// The sender's plugin, or its failure policy where the plugin failed.
+        Plugin = "plugin",
+    }
+}
+
 impl EventState {
     /// Whether nothing moves the event any more by itself or by a new plugin version. `Held` is not terminal: it waits.
     pub const fn is_terminal(self) -> bool {

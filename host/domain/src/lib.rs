@@ -33,7 +33,7 @@ pub mod time;
 mod words;
 
 pub use attempt::DeliveryState;
-pub use event::EventState;
+pub use event::{DecidedBy, EventState};
 pub use ids::{
     ApplicationId, ContentHash, CredentialId, DeliveryId, EndpointId, EnvironmentId, EventId, EventTypeId, NodeId, PluginId, SenderId,
     SubscriptionId, TenantId, UserId,

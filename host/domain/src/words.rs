@@ -50,7 +50,7 @@ pub(crate) use words;
 #[cfg(test)]
 mod tests {
     use crate::attempt::{DeliveryState, ErrorClass};
-    use crate::event::EventState;
+    use crate::event::{DecidedBy, EventState};
     use crate::failure::{FailureClass, FailurePolicy};
 
     /// Asserts that every word is lower-case kebab and reads back as the value it was written from.
@@ -72,6 +72,6 @@ mod tests {
 
     #[test]
     fn every_stored_word_reads_back_as_the_value_it_was_written_from() {
-        assert_words_round_trip!(DeliveryState, ErrorClass, EventState, FailureClass, FailurePolicy);
+        assert_words_round_trip!(DecidedBy, DeliveryState, ErrorClass, EventState, FailureClass, FailurePolicy);
     }
 }

@@ -1,7 +1,7 @@
 //! `hookyard events` and `hookyard deliveries`: what happened, and why.
 
 use clap::Args;
-use hookyard_domain::{DeliveryId, DeliveryState, EventId, EventState};
+use hookyard_domain::{DeliveryId, DeliveryState, EventId, EventState, Scope};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -30,21 +30,29 @@ struct List {
 }
 
 impl List {
-    fn page(&self, states: &[&str]) -> Result<Page, Failure> {
-        if let Some(state) = &self.state
-            && !states.contains(&state.as_str())
-        {
-            return Err(Failure::Usage(format!(
-                "there is no state {state}; there are {}",
-                states.join(", ")
-            )));
-        }
+    fn page<State: Copy>(&self, states: &[State], word: fn(State) -> &'static str) -> Result<Page<State>, Failure> {
+        let state = match &self.state {
+            None => None,
+            Some(text) => Some(*states.iter().find(|state| word(**state) == text).ok_or_else(|| {
+                let words: Vec<_> = states.iter().map(|state| word(*state)).collect();
+                Failure::Usage(format!("there is no state {text}; there are {}", words.join(", ")))
+            })?),
+        };
         Ok(Page {
-            tenant: self.tenant.clone().unwrap_or_default(),
-            state: self.state.clone().unwrap_or_default(),
+            state,
             before: self.before,
             limit: self.limit,
         })
+    }
+
+    /// On whose behalf the list is asked for.
+    async fn scope(&self, store: &Store) -> Result<Scope, Failure> {
+        let Some(name) = &self.tenant else { return Ok(Scope::Operator) };
+        let rows = store.configuration().await?;
+        let tenant = rows.tenants.iter().find(|tenant| tenant.name == *name);
+        tenant
+            .map(|tenant| Scope::Tenant(tenant.id))
+            .ok_or_else(|| Failure::NotFound(format!("there is no tenant {name}")))
     }
 }
 
@@ -65,14 +73,14 @@ impl Events {
         match self.id {
             Some(id) if self.payload => {
                 use std::io::Write as _;
-                let payload = store.payload(id).await?.ok_or_else(|| not_found("event", id))?;
+                let payload = store.payload(Scope::Operator, id).await?.ok_or_else(|| not_found("event", id))?;
                 std::io::stdout().write_all(&payload)?;
                 Ok(())
             }
             Some(id) => one_event(&store, id, self.list.format).await,
             None => {
-                let states: Vec<&str> = EventState::ALL.iter().map(|state| state.as_str()).collect();
-                let events = store.list_events(&self.list.page(&states)?).await?;
+                let page = self.list.page(EventState::ALL, EventState::as_str)?;
+                let events = store.list_events(self.list.scope(&store).await?, &page).await?;
                 match self.list.format {
                     Format::Json => print_json(&Value::Array(events.iter().map(event_json).collect()))?,
                     Format::Table => {
@@ -99,12 +107,12 @@ impl Deliveries {
         let store = common.existing_store().await?;
         let deliveries = match self.id {
             None => {
-                let states: Vec<&str> = DeliveryState::ALL.iter().map(|state| state.as_str()).collect();
-                store.list_deliveries(&self.list.page(&states)?).await?
+                let page = self.list.page(DeliveryState::ALL, DeliveryState::as_str)?;
+                store.list_deliveries(self.list.scope(&store).await?, &page).await?
             }
             Some(id) => {
-                let of_event = store.deliveries_of_event(EventId::from_uuid(id)).await?;
-                if of_event.is_empty() && store.event(EventId::from_uuid(id)).await?.is_none() {
+                let of_event = store.deliveries_of_event(Scope::Operator, EventId::from_uuid(id)).await?;
+                if of_event.is_empty() && store.event(Scope::Operator, EventId::from_uuid(id)).await?.is_none() {
                     return one_delivery(&store, DeliveryId::from_uuid(id), self.list.format).await;
                 }
                 of_event
@@ -119,15 +127,15 @@ impl Deliveries {
 }
 
 async fn one_event(store: &Store, id: EventId, format: Format) -> Result<(), Failure> {
-    let event = store.event(id).await?.ok_or_else(|| not_found("event", id))?;
-    let deliveries = store.deliveries_of_event(id).await?;
+    let event = store.event(Scope::Operator, id).await?.ok_or_else(|| not_found("event", id))?;
+    let deliveries = store.deliveries_of_event(Scope::Operator, id).await?;
     match format {
         Format::Json => {
             let mut document = event_json(&event);
             let mut listed = Vec::new();
             for delivery in &deliveries {
                 let mut listed_delivery = delivery_json(delivery);
-                let attempts = store.attempts(delivery.id).await?;
+                let attempts = store.attempts(Scope::Operator, delivery.id).await?;
                 listed_delivery["attempts_made"] = Value::Array(attempts.iter().map(attempt_json).collect());
                 listed.push(listed_delivery);
             }
@@ -156,8 +164,11 @@ async fn one_event(store: &Store, id: EventId, format: Format) -> Result<(), Fai
 }
 
 async fn one_delivery(store: &Store, id: DeliveryId, format: Format) -> Result<(), Failure> {
-    let attempts = store.attempts(id).await?;
-    let delivery = store.delivery(id).await?.ok_or_else(|| not_found("event or delivery", id))?;
+    let attempts = store.attempts(Scope::Operator, id).await?;
+    let delivery = store
+        .delivery(Scope::Operator, id)
+        .await?
+        .ok_or_else(|| not_found("event or delivery", id))?;
     match format {
         Format::Json => {
             let mut document = delivery_json(&delivery);
@@ -197,24 +208,25 @@ fn print_json(value: &Value) -> Result<(), Failure> {
 }
 
 fn from(event: &EventView) -> String {
-    match (&event.sender, &event.endpoint) {
-        (Some(sender), _) => format!("sender {sender}"),
-        (None, Some(endpoint)) => format!("endpoint {endpoint}"),
-        (None, None) => "-".to_owned(),
-    }
+    let name = event.source_name.clone().unwrap_or_else(|| event.source_id.to_string());
+    format!("{} {name}", event.source_kind)
 }
 
 fn explanation(event: &EventView) -> Option<Explanation> {
-    event.explanation.as_deref().and_then(|text| serde_json::from_str(text).ok())
+    event
+        .decision
+        .as_ref()
+        .and_then(|decision| decision.detail.as_deref())
+        .and_then(|text| serde_json::from_str(text).ok())
 }
 
 /// One line on what was decided.
 fn decision(event: &EventView) -> String {
     let Some(explanation) = explanation(event) else {
-        return event
-            .endpoint
-            .as_ref()
-            .map_or_else(String::new, |endpoint| format!("direct to {endpoint}"));
+        return match event.source_kind.as_str() {
+            "endpoint" => format!("direct to {}", event.source_name.as_deref().unwrap_or_default()),
+            _ => String::new(),
+        };
     };
     if let Some(failure) = &explanation.failure {
         return format!("{}: {} ({})", failure.policy, failure.message, failure.class);
@@ -298,10 +310,14 @@ fn print_deliveries(deliveries: &[DeliveryView]) {
                 delivery.tenant.clone(),
                 delivery.endpoint.clone(),
                 delivery.state.as_str().to_owned(),
-                format!("{}/{}", delivery.attempts, delivery.attempts_max),
-                match delivery.completed_at {
-                    Some(at) => format!("ended {at}"),
-                    None => format!("due {}", delivery.due_at),
+                match delivery.attempts_max {
+                    Some(max) => format!("{}/{max}", delivery.attempts),
+                    None => delivery.attempts.to_string(),
+                },
+                match (delivery.completed_at, delivery.due_at) {
+                    (Some(at), _) => format!("ended {at}"),
+                    (None, Some(at)) => format!("due {at}"),
+                    (None, None) => String::new(),
                 },
             ]
         })
@@ -310,12 +326,16 @@ fn print_deliveries(deliveries: &[DeliveryView]) {
 }
 
 fn event_json(event: &EventView) -> Value {
-    let decision: Option<Value> = event.explanation.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let decision: Option<Value> = event
+        .decision
+        .as_ref()
+        .and_then(|decision| decision.detail.as_deref())
+        .and_then(|text| serde_json::from_str(text).ok());
     json!({
         "id": event.id.to_string(),
         "tenant": event.tenant,
-        "sender": event.sender,
-        "endpoint": event.endpoint,
+        "sender": (event.source_kind == "sender").then_some(&event.source_name),
+        "endpoint": (event.source_kind == "endpoint").then_some(&event.source_name),
         "event_type": event.event_type,
         "content_type": event.content_type,
         "accepted_at": event.accepted_at.to_string(),
@@ -335,7 +355,7 @@ fn delivery_json(delivery: &DeliveryView) -> Value {
         "state": delivery.state.as_str(),
         "attempts": delivery.attempts,
         "attempts_max": delivery.attempts_max,
-        "due_at": delivery.due_at.to_string(),
+        "due_at": delivery.due_at.map(|at| at.to_string()),
         "completed_at": delivery.completed_at.map(|at| at.to_string()),
     })
 }

@@ -1,7 +1,7 @@
 //! `hookyard replay`.
 
 use clap::Args;
-use hookyard_domain::{DeliveryId, EventId};
+use hookyard_domain::{DeliveryId, EventId, Scope};
 use uuid::Uuid;
 
 use super::{Common, Failure, Format};
@@ -20,10 +20,10 @@ impl Replay {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
         let store = common.existing_store().await?;
         let now = app::now();
-        let restarted = if store.event(EventId::from_uuid(self.id)).await?.is_some() {
-            store.replay_event(EventId::from_uuid(self.id), now).await?
-        } else if store.delivery(DeliveryId::from_uuid(self.id)).await?.is_some() {
-            u64::from(store.replay_delivery(DeliveryId::from_uuid(self.id), now).await?)
+        let restarted = if store.event(Scope::Operator, EventId::from_uuid(self.id)).await?.is_some() {
+            store.replay_event(Scope::Operator, EventId::from_uuid(self.id), now).await?
+        } else if store.delivery(Scope::Operator, DeliveryId::from_uuid(self.id)).await?.is_some() {
+            store.replay_delivery(Scope::Operator, DeliveryId::from_uuid(self.id), now).await?
         } else {
             return Err(Failure::NotFound(format!("there is no event or delivery {}", self.id)));
         };

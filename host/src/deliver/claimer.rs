@@ -10,7 +10,10 @@ use std::time::Duration;
 use hookyard_domain::Timestamp;
 
 use super::{Deliver, window::Room};
-use crate::{fanout::Deliveries, store::Error};
+use crate::{
+    fanout::Deliveries,
+    store::{Error, Search, Waiting},
+};
 
 /// How often the table is looked at without a reason: what a replay by another process waits at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -42,12 +45,18 @@ pub(super) async fn run(deliver: Deliver) {
 
 /// Claims all there is room for; answers when the next delivery that could not be claimed now should be looked at.
 async fn look(deliver: &Deliver) -> Result<Option<Timestamp>, Error> {
-    if deliver.0.store.doubts().deliveries.look_now() {
+    if deliver.0.store.doubts().deliveries.search() == Search::Now {
         release_strays(deliver).await?;
     }
     let mut next: Option<Timestamp> = None;
     let mut later = |at: Timestamp| next = Some(next.map_or(at, |next| next.min(at)));
-    for (endpoint, due_at) in deliver.0.store.waiting_endpoints().await? {
+    let now = deliver.0.clock.now();
+    let waiting = match deliver.0.store.waiting_endpoints(now).await? {
+        Waiting::Later(next) => return Ok(next),
+        Waiting::Due(endpoints) => endpoints.into_iter().map(|endpoint| (endpoint, now)).collect(),
+        Waiting::All(endpoints) => endpoints,
+    };
+    for (endpoint, due_at) in waiting {
         let now = deliver.0.clock.now();
         if due_at > now {
             later(due_at);
@@ -71,7 +80,7 @@ async fn look(deliver: &Deliver) -> Result<Option<Timestamp>, Error> {
                 }
                 Room::Places(places) => places.min(CLAIM_MAX),
             };
-            let claimed = match deliver.0.store.claim_deliveries(endpoint, now, places as u32).await {
+            let claimed = match deliver.0.store.claim_deliveries(endpoint, now, places as u32, u64::MAX).await {
                 Ok(claimed) => claimed,
                 Err(error) if error.is_passing() || matches!(error, Error::Closed) => return Err(error),
                 Err(error) => {
@@ -100,7 +109,7 @@ async fn look(deliver: &Deliver) -> Result<Option<Timestamp>, Error> {
 /// leased.
 async fn release_strays(deliver: &Deliver) -> Result<(), Error> {
     let doubt = &deliver.0.store.doubts().deliveries;
-    let (_, leased) = deliver.0.store.leased_to_us().await.inspect_err(|_| doubt.raise())?;
+    let leased = deliver.0.store.leased_deliveries().await.inspect_err(|_| doubt.raise())?;
     let strays: Vec<_> = leased.into_iter().filter(|delivery| !deliver.window().holds(*delivery)).collect();
     deliver.0.store.release_deliveries(&strays).await.inspect_err(|_| doubt.raise())?;
     if !strays.is_empty() {

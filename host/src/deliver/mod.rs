@@ -35,7 +35,7 @@ use crate::{
     configuration::{Configuration, Endpoint},
     egress::Egress,
     fanout::Deliveries,
-    store::{Attempt, Body, Error, HeldDelivery, Settle, Store},
+    store::{Attempt, Body, Error, HeldDelivery, Settle, SettleOutcome, Store},
 };
 
 /// Large bodies read from the store and being sent at once: at the default body limit, 200 MiB.
@@ -184,10 +184,12 @@ impl Deliver {
         };
         log(endpoint, delivery, &settle);
         let (endpoint, id, deliver) = (delivery.endpoint, delivery.id, self.clone());
-        let done = Box::new(move |outcome: Result<bool, Error>| {
+        let done = Box::new(move |outcome: Result<SettleOutcome, Error>| {
             match outcome {
-                Ok(true) => {}
-                Ok(false) => tracing::warn!(delivery = %id, "a result came after its lease was lost; it changes nothing"),
+                Ok(SettleOutcome::Settled) => {}
+                Ok(SettleOutcome::LeaseLost) => {
+                    tracing::warn!(delivery = %id, "a result came after its lease was lost; it changes nothing")
+                }
                 Err(error) => tracing::error!(delivery = %id, %error, "cannot settle a delivery; it will be repeated"),
             }
             deliver.forget(endpoint, id);

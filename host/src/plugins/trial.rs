@@ -17,7 +17,7 @@ use hookyard_domain::{
 use crate::{
     configuration::Sender,
     run::run,
-    store::{Error, Event, Origin, Store},
+    store::{Error, Event, Source, Store},
     wasm::{CallLimits, ConfigRefused, Module},
 };
 
@@ -83,7 +83,7 @@ fn made_up(sender: &Sender) -> Event {
         id: EventId::from_uuid(uuid::Uuid::nil()),
         tenant: sender.tenant.id,
         environment: sender.environment,
-        origin: Origin::Sender(sender.id),
+        source: Source::Sender(sender.id),
         idempotency_key: None,
         event_type: String::new(),
         content_type: "application/json".to_owned(),

@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use super::Route;
-use crate::{fanout::Routing, store::Error};
+use crate::{
+    fanout::Routing,
+    store::{Error, Search},
+};
 
 /// How often the table is looked at without a reason.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -38,27 +41,29 @@ pub(super) async fn run(route: Route) {
 
 async fn look(route: &Route) -> Result<Duration, Error> {
     let parts = &route.0.parts;
-    if parts.store.doubts().events.look_now() {
+    if parts.store.doubts().events.search() == Search::Now {
         release_strays(route).await?;
     }
-    loop {
+    let snapshot = std::sync::Arc::clone(&parts.configuration.current());
+    let mut senders: Vec<_> = parts
+        .store
+        .senders_with_pending()
+        .await?
+        .into_iter()
+        .map(|(sender, _)| sender)
+        .collect();
+    senders.extend(parts.store.senders_with_held().await?.into_iter().map(|(sender, _)| sender));
+    for sender in senders {
         let now = parts.clock.now();
-        let Some(due_at) = parts.store.next_route_due().await? else {
-            return Ok(LOOK_EVERY);
-        };
-        if due_at > now {
-            return Ok(due_at.since(now).min(LOOK_EVERY));
-        }
         if route.is_closing() || !route.queue().has_room() {
             return Ok(LOOK_EVERY);
         }
-        for held in parts.store.claim_events(now, CLAIM_MAX).await? {
-            if let Some(sender) = held.event.origin.sender() {
-                route.queue().take(sender, held.event.id, held.event.payload.len());
-            }
+        for held in parts.store.claim_events(sender, now, snapshot.revision, CLAIM_MAX).await? {
+            route.queue().take(sender, held.event.id, held.event.payload.len());
             route.hand_over(held);
         }
     }
+    Ok(LOOK_EVERY)
 }
 
 /// After a commit of unknown outcome: gives back what the table says is ours and the queue does not hold. As for
@@ -66,7 +71,7 @@ async fn look(route: &Route) -> Result<Duration, Error> {
 async fn release_strays(route: &Route) -> Result<(), Error> {
     let store = &route.0.parts.store;
     let doubt = &store.doubts().events;
-    let (leased, _) = store.leased_to_us().await.inspect_err(|_| doubt.raise())?;
+    let leased = store.leased_events().await.inspect_err(|_| doubt.raise())?;
     let strays: Vec<_> = leased.into_iter().filter(|event| !route.queue().holds(*event)).collect();
     store.release_events(&strays).await.inspect_err(|_| doubt.raise())?;
     if !strays.is_empty() {

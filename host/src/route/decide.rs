@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hookyard_domain::{
-    EventState, Timestamp,
+    DecidedBy, EventState, Timestamp,
     decision::{Decision, DropReason, Limits, check},
     failure::{FailureClass, FailurePolicy, PluginFailure},
 };
@@ -286,8 +286,15 @@ impl Ruling {
         });
         let (fan_out, rows) = FanOut::plan(deliveries, event, targets, now);
         let decided = Decided {
-            state: self.state,
-            explanation: Some(self.explanation.to_text()),
+            outcome: self.state,
+            decided_by: Some(if self.explanation.plugin.is_some() {
+                DecidedBy::Plugin
+            } else {
+                DecidedBy::Sender
+            }),
+            cost: None,
+            detail: Some(self.explanation.to_text()),
+            held_under: 0,
             decided_at: now,
             contents,
             deliveries: rows,

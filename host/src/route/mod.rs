@@ -37,7 +37,7 @@ use crate::{
     fanout::{Deliveries, Routing},
     installed::{Active, Installed, Slot},
     run::run,
-    store::{Error, HeldEvent, Store},
+    store::{DecideOutcome, Error, HeldEvent, Postponed, Store},
     wasm::CallLimits,
 };
 
@@ -122,7 +122,7 @@ impl Route {
 
     fn work(self) {
         while let Some(held) = self.next() {
-            let (sender, id) = (held.event.origin.sender(), held.event.id);
+            let (sender, id) = (held.event.source.sender(), held.event.id);
             if std::panic::catch_unwind(AssertUnwindSafe(|| self.route(held))).is_err() {
                 // A defect of ours, not of the plugin, whose faults are results. The event stays pending.
                 tracing::error!(event = %id, "routing an event panicked; it will be routed again");
@@ -160,7 +160,7 @@ impl Route {
         let now = parts.clock.now();
         let event = &held.event;
         let snapshot = parts.configuration.current();
-        let Some(sender) = event.origin.sender().and_then(|sender| snapshot.senders.get(&sender)).cloned() else {
+        let Some(sender) = event.source.sender().and_then(|sender| snapshot.senders.get(&sender)).cloned() else {
             // Written by a node that knows a sender this one has not heard of yet.
             return self.postpone(&held, now.plus(Duration::from_secs(1)), held.failures);
         };
@@ -195,12 +195,13 @@ impl Route {
         let (decided, fan_out) = ruling.into_rows(&*parts.deliveries, event, parts.clock.now());
         let (route, id, deliveries) = (self.clone(), event.id, Arc::clone(&parts.deliveries));
         parts.store.decide(
-            id,
+            Arc::clone(event),
+            held.run,
             decided,
             Box::new(move |outcome| {
                 match outcome {
-                    Ok(true) => fan_out.committed(&*deliveries),
-                    Ok(false) => {
+                    Ok(DecideOutcome::Decided) => fan_out.committed(&*deliveries),
+                    Ok(DecideOutcome::LeaseLost) => {
                         tracing::warn!(event = %id, "a decision came after its lease was lost; it changes nothing");
                         fan_out.abandoned(&*deliveries);
                     }
@@ -293,9 +294,11 @@ impl Route {
     fn postpone(&self, held: &HeldEvent, at: Timestamp, failures: u32) {
         let (route, id) = (self.clone(), held.event.id);
         self.0.parts.store.postpone(
-            id,
-            at,
-            failures,
+            vec![Postponed {
+                event: id,
+                due_at: at,
+                failures,
+            }],
             Box::new(move |outcome: Result<(), Error>| {
                 if let Err(error) = outcome {
                     tracing::warn!(event = %id, %error, "cannot postpone an event");
@@ -342,7 +345,7 @@ impl Routing for Route {
     }
 
     fn hand_over(&self, held: HeldEvent) {
-        let Some(sender) = held.event.origin.sender() else { return };
+        let Some(sender) = held.event.source.sender() else { return };
         let mut queue = self.queue();
         // While something could run before, a thread is on its way to it and will wake the next.
         let is_first = !queue.can_run();

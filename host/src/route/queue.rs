@@ -151,7 +151,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::store::{Event, Origin};
+    use crate::store::{Event, Source};
 
     fn sender(n: u128) -> SenderId {
         SenderId::from_uuid(Uuid::from_u128(n))
@@ -162,7 +162,7 @@ mod tests {
             id: EventId::from_uuid(Uuid::from_u128(n)),
             tenant: TenantId::from_uuid(Uuid::nil()),
             environment: EnvironmentId::from_uuid(Uuid::nil()),
-            origin: Origin::Sender(sender(0)),
+            source: Source::Sender(sender(0)),
             idempotency_key: None,
             event_type: String::new(),
             content_type: String::new(),
@@ -173,6 +173,7 @@ mod tests {
         HeldEvent {
             event: Arc::new(event),
             failures: 0,
+            run: 1,
         }
     }
 

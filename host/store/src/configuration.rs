@@ -11,7 +11,7 @@ use super::{
     error::Error,
     in_time, in_transaction, on,
     plugin::{PluginColumns, plugin_row},
-    rows::corrupt,
+    rows::{corrupt, hash},
     seal::SecretText,
     statements as sql,
 };
@@ -101,11 +101,6 @@ pub struct Rows {
 
 fn belongs_to(tenant: TenantId) -> String {
     format!("tenant:{tenant}:webhook_secret")
-}
-
-pub(super) fn hash(table: &'static str, column: &'static str, bytes: &[u8]) -> Result<ContentHash, Error> {
-    let bytes: [u8; 32] = bytes.try_into().map_err(|_| corrupt(table, column, "", "a hash has 32 bytes"))?;
-    Ok(ContentHash::from_bytes(bytes))
 }
 
 type EndpointColumns = (

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use hookyard_domain::{DeliveryId, EndpointId, EventId, NodeId, Timestamp};
+use hookyard_domain::{DeliveryId, EventId, NodeId, Timestamp};
 use uuid::Uuid;
 
 use super::{Db, Store, error::Error, in_transaction, on, statements as sql};
@@ -117,35 +117,21 @@ impl Store {
         Ok(())
     }
 
-    /// All rows leased to this node, for comparison with what it holds in memory.
-    pub async fn leased_to_us(&self) -> Result<(Vec<EventId>, Vec<DeliveryId>), Error> {
-        let me = self.node.as_uuid();
-        let events: Vec<(Uuid,)> = on!(self, |pool| sqlx::query_as(sql::SELECT_LEASED_EVENTS)
-            .bind(me)
+    /// The events leased to this node, for comparison with what it holds in memory.
+    pub async fn leased_events(&self) -> Result<Vec<EventId>, Error> {
+        let rows: Vec<(Uuid,)> = on!(self, |pool| sqlx::query_as(sql::SELECT_LEASED_EVENTS)
+            .bind(self.node.as_uuid())
             .fetch_all(pool)
             .await)?;
-        let deliveries: Vec<(Uuid,)> = on!(self, |pool| sqlx::query_as(sql::SELECT_LEASED_DELIVERIES)
-            .bind(me)
+        Ok(rows.into_iter().map(|(id,)| EventId::from_uuid(id)).collect())
+    }
+
+    /// The deliveries leased to this node, for the same.
+    pub async fn leased_deliveries(&self) -> Result<Vec<DeliveryId>, Error> {
+        let rows: Vec<(Uuid,)> = on!(self, |pool| sqlx::query_as(sql::SELECT_LEASED_DELIVERIES)
+            .bind(self.node.as_uuid())
             .fetch_all(pool)
             .await)?;
-        Ok((
-            events.into_iter().map(|(id,)| EventId::from_uuid(id)).collect(),
-            deliveries.into_iter().map(|(id,)| DeliveryId::from_uuid(id)).collect(),
-        ))
-    }
-
-    /// Endpoints with unleased work, each with the time the first of it is due.
-    pub async fn waiting_endpoints(&self) -> Result<Vec<(EndpointId, Timestamp)>, Error> {
-        let rows: Vec<(Uuid, i64)> = on!(self, |pool| sqlx::query_as(sql::SELECT_WAITING_ENDPOINTS).fetch_all(pool).await)?;
-        Ok(rows
-            .into_iter()
-            .map(|(id, due_at)| (EndpointId::from_uuid(id), Timestamp::from_micros(due_at)))
-            .collect())
-    }
-
-    /// When the next unleased pending event is due.
-    pub async fn next_route_due(&self) -> Result<Option<Timestamp>, Error> {
-        let row: Option<(i64,)> = on!(self, |pool| sqlx::query_as(sql::SELECT_NEXT_ROUTE_DUE).fetch_optional(pool).await)?;
-        Ok(row.map(|(due_at,)| Timestamp::from_micros(due_at)))
+        Ok(rows.into_iter().map(|(id,)| DeliveryId::from_uuid(id)).collect())
     }
 }

@@ -1,18 +1,23 @@
 //! Everything that must survive: one [`Store`] over SQLite or PostgreSQL.
 //!
-//! An event's own path (accept, decide, settle, claim) goes through the group commit of [`commit`]; everything else
+//! An event's own path (accept, decide, settle, claim) goes through the group commit of [`lane`]; everything else
 //! is ordinary queries, one SQL text each for both databases, run through the [`on!`] macro. There is no store trait
 //! and no mock: the contract suite runs on both databases, because the worst bugs of two-database systems are
 //! differences between the two.
 //!
 //! The store knows rows and leases. It does not know HTTP, plugins or endpoints' behaviour. Read [`statements`] next,
-//! then [`commit`].
+//! then [`lane`] and [`events`].
 
 mod announce;
-mod commit;
+mod breaker;
 mod configuration;
+mod doubt;
 mod error;
+mod events;
+mod idempotency;
+mod lane;
 mod lease;
+mod memory;
 pub mod migrate;
 mod plugin;
 mod postgres;
@@ -22,11 +27,14 @@ mod replay;
 mod rows;
 mod seal;
 mod sqlite;
+mod standing;
 pub mod statements;
+mod waiting;
+mod write;
 
 use std::{path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
-use hookyard_domain::{DeliveryId, EndpointId, EventId, NodeId, Timestamp};
+use hookyard_domain::{NodeId, Timestamp};
 use sqlx::{
     Connection, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -34,21 +42,27 @@ use sqlx::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+use self::memory::Memory;
+
 pub use self::{
     announce::Announcements,
-    commit::{Done, Doubt, Doubts},
     configuration::{ApiKeyRow, Change, EndpointRow, EnvironmentRow, Rows, SenderRow, TenantRow},
+    doubt::{Doubt, Doubts, Search},
     error::Error,
     lease::Liveness,
     plugin::PluginRow,
-    reading::{AttemptView, DeliveryView, EventView, Page},
+    reading::{AttemptView, DecisionView, DeliveryView, EventView, Page, PluginRunView},
     record::{
-        Accepted, Attempt, Body, Decided, Event, HELD_BODY_BYTES_MAX, HeldDelivery, HeldEvent, Leased, NewContent, NewDelivery, Origin,
-        Pairs, Progress, Settle,
+        Accepted, Attempt, Body, BreakerRow, CLAIM_BYTES_MAX, DecideOutcome, Decided, Event, Existing, HeldDelivery, HeldEvent,
+        IdempotencyClaim, Leased, NewContent, NewDelivery, Pairs, Placement, PluginCost, Postponed, Progress, Settle, SettleOutcome,
+        Source,
     },
     seal::{SealError, SealKey, SecretText},
+    standing::{StandingDeliveries, StandingEvents},
+    waiting::Waiting,
+    write::Done,
 };
-use commit::Write;
+use write::Write;
 
 /// Bounds what waits for the database: a host that vanished says nothing, and TCP would wait a quarter of an hour.
 pub(crate) async fn in_time<T, E: Into<Error>>(query: impl Future<Output = Result<T, E>>) -> Result<T, Error> {
@@ -176,6 +190,8 @@ pub struct Store {
     node: NodeId,
     seal: Arc<SealKey>,
     doubts: Doubts,
+    /// Of decisions on their way to the disk.
+    memory: Memory,
     lanes: Option<Lanes>,
 }
 
@@ -239,6 +255,7 @@ impl Store {
             node,
             seal: Arc::new(seal),
             doubts: Doubts::default(),
+            memory: Memory::default(),
             lanes: None,
         })
     }
@@ -278,9 +295,9 @@ impl Store {
     pub fn start_lanes(mut self, location: &Location) -> Result<(Self, LaneTasks), OpenError> {
         let (lanes, tasks) = match location {
             Location::Sqlite(path) => {
-                let (sender, receiver) = commit::channel();
+                let (sender, receiver) = lane::channel();
                 let writer = sqlite::Writer::open(path, self.node).map_err(OpenError::Writer)?;
-                let lane = commit::run(commit::Writer::Sqlite(writer), receiver, Duration::ZERO, self.doubts.clone());
+                let lane = lane::serve(lane::Writer::Sqlite(writer), receiver, Duration::ZERO, self.doubts.clone());
                 let (over, task) = oneshot::channel();
                 let runtime = tokio::runtime::Handle::current();
                 std::thread::Builder::new()
@@ -302,10 +319,10 @@ impl Store {
             Location::Postgres(url) => {
                 let options = PgConnectOptions::from_str(url)?.application_name("hookyard-commit");
                 let mut tasks = Vec::new();
-                let mut lane = |rest| {
-                    let (sender, receiver) = commit::channel();
-                    let writer = commit::Writer::Postgres(Box::new(postgres::Writer::new(options.clone(), self.node)));
-                    let lane = commit::run(writer, receiver, rest, self.doubts.clone());
+                let mut start = |rest| {
+                    let (sender, receiver) = lane::channel();
+                    let writer = lane::Writer::Postgres(Box::new(postgres::Writer::new(options.clone(), self.node)));
+                    let lane = lane::serve(writer, receiver, rest, self.doubts.clone());
                     let (over, task) = oneshot::channel();
                     tokio::spawn(async move {
                         lane.await;
@@ -316,9 +333,9 @@ impl Store {
                 };
                 (
                     Lanes {
-                        accept: lane(Duration::ZERO),
-                        route: lane(postgres::ROUTE_REST),
-                        settle: lane(postgres::SETTLE_REST),
+                        accept: start(Duration::ZERO),
+                        route: start(postgres::ROUTE_REST),
+                        settle: start(postgres::SETTLE_REST),
                     },
                     tasks,
                 )
@@ -355,103 +372,6 @@ impl Store {
     fn lanes(&self) -> Result<&Lanes, Error> {
         self.lanes.as_ref().ok_or(Error::Closed)
     }
-
-    /// Writes an accepted event, with its decision where that needs no plugin. `done` runs once it is on disk (A1).
-    ///
-    /// Never waits for room: a full queue is the caller's backpressure, answered as [`Error::Busy`].
-    pub fn accept(&self, event: Arc<Event>, decided: Option<Decided>, leased: Leased, done: Done<Accepted>) {
-        let write = Write::Accept {
-            event,
-            decided,
-            leased,
-            done,
-        };
-        match self.lanes() {
-            Ok(lanes) => match lanes.accept.try_send(write) {
-                Ok(()) => {}
-                Err(mpsc::error::TrySendError::Full(write)) => write.fail(Error::Busy),
-                Err(mpsc::error::TrySendError::Closed(write)) => write.fail(Error::Closed),
-            },
-            Err(error) => write.fail(error),
-        }
-    }
-
-    /// Writes a decision and its deliveries together (R1). `done` gets `false` when the event was no longer ours to
-    /// decide. Blocks while the lane is full: for the routing threads, not for async code.
-    pub fn decide(&self, event: EventId, decided: Decided, done: Done<bool>) {
-        self.send_blocking(Write::Decide { event, decided, done });
-    }
-
-    /// Gives a pending event back, to be routed at `route_due_at`, with so many transient failures behind it. Blocks
-    /// as [`Store::decide`] does.
-    pub fn postpone(&self, event: EventId, route_due_at: Timestamp, failures: u32, done: Done<()>) {
-        self.send_blocking(Write::Postpone {
-            event,
-            route_due_at,
-            failures,
-            done,
-        });
-    }
-
-    fn send_blocking(&self, write: Write) {
-        match self.lanes() {
-            Ok(lanes) => {
-                if let Err(mpsc::error::SendError(write)) = lanes.route.blocking_send(write) {
-                    write.fail(Error::Closed);
-                }
-            }
-            Err(error) => write.fail(error),
-        }
-    }
-
-    /// Writes the outcome of an attempt. Keeps trying while the database is away; `done` gets an error only when the
-    /// store closes or the database refuses the row.
-    pub async fn settle(&self, settle: Settle, done: Done<bool>) {
-        let write = Write::Settle { settle, done };
-        match self.lanes() {
-            Ok(lanes) => {
-                if let Err(mpsc::error::SendError(write)) = lanes.settle.send(write).await {
-                    write.fail(Error::Closed);
-                }
-            }
-            Err(error) => write.fail(error),
-        }
-    }
-
-    /// Leases due deliveries of one endpoint to this node, oldest first.
-    pub async fn claim_deliveries(&self, endpoint: EndpointId, due_by: Timestamp, limit: u32) -> Result<Vec<HeldDelivery>, Error> {
-        let mut claimed = ask(&self.lanes()?.route, |done| Write::ClaimDeliveries {
-            endpoint,
-            due_by,
-            limit,
-            done,
-        })
-        .await?;
-        // RETURNING lists the right rows in no order, on either database.
-        claimed.sort_by_key(|delivery| delivery.due_at);
-        Ok(claimed)
-    }
-
-    /// Leases due pending events to this node, oldest first.
-    pub async fn claim_events(&self, due_by: Timestamp, limit: u32) -> Result<Vec<HeldEvent>, Error> {
-        let mut claimed = ask(&self.lanes()?.route, |done| Write::ClaimEvents { due_by, limit, done }).await?;
-        claimed.sort_by_key(|held| held.event.accepted_at);
-        Ok(claimed)
-    }
-
-    /// Gives held deliveries back to the table, unattempted. After an error some may have been given back.
-    pub async fn release_deliveries(&self, deliveries: &[DeliveryId]) -> Result<(), Error> {
-        ask_each(&self.lanes()?.route, deliveries, |&delivery, done| Write::ReleaseDelivery {
-            delivery,
-            done,
-        })
-        .await
-    }
-
-    /// Gives held events back to the table, undecided. After an error some may have been given back.
-    pub async fn release_events(&self, events: &[EventId]) -> Result<(), Error> {
-        ask_each(&self.lanes()?.route, events, |&event, done| Write::ReleaseEvent { event, done }).await
-    }
 }
 
 /// Makes an empty database file that only its owner can read, for it holds payloads; the files SQLite puts beside it
@@ -459,39 +379,4 @@ impl Store {
 fn create_private(path: &std::path::Path) {
     use std::os::unix::fs::OpenOptionsExt as _;
     drop(std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path));
-}
-
-/// Sends a write; its outcome comes through the channel.
-async fn tell<T: Send + 'static>(
-    lane: &mpsc::Sender<Write>,
-    write: impl FnOnce(Done<T>) -> Write,
-) -> Result<oneshot::Receiver<Result<T, Error>>, Error> {
-    let (answer, answered) = oneshot::channel();
-    let done: Done<T> = Box::new(move |outcome| drop(answer.send(outcome)));
-    lane.send(write(done)).await.map_err(|_| Error::Closed)?;
-    Ok(answered)
-}
-
-/// Sends a write and waits for its outcome.
-async fn ask<T: Send + 'static>(lane: &mpsc::Sender<Write>, write: impl FnOnce(Done<T>) -> Write) -> Result<T, Error> {
-    tell(lane, write).await?.await.unwrap_or(Err(Error::Closed))
-}
-
-/// Sends a write for each, so that they share commits, and waits for all; answers the first error.
-async fn ask_each<K>(lane: &mpsc::Sender<Write>, each: &[K], write: impl Fn(&K, Done<()>) -> Write) -> Result<(), Error> {
-    let mut answers = Vec::with_capacity(each.len());
-    for one in each {
-        answers.push(tell(lane, |done| write(one, done)).await?);
-    }
-    let mut all = Ok(());
-    for answer in answers {
-        all = all.and(answer.await.unwrap_or(Err(Error::Closed)));
-    }
-    all
-}
-
-impl std::fmt::Debug for Write {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Write")
-    }
 }

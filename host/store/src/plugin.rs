@@ -3,7 +3,7 @@
 use hookyard_domain::{ContentHash, PluginId, SenderId, TenantId, Timestamp};
 use uuid::Uuid;
 
-use super::{Store, configuration::hash, error::Error, in_transaction, on, statements as sql};
+use super::{Store, error::Error, in_transaction, on, rows::hash, statements as sql};
 
 /// A tenant's plugin and the version it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,27 +3,45 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hookyard_domain::{DeliveryId, DeliveryState, EndpointId, EnvironmentId, EventId, EventState, SenderId, TenantId, Timestamp};
+use hookyard_domain::{
+    ContentHash, CredentialId, DecidedBy, DeliveryId, DeliveryState, EndpointId, EnvironmentId, EventId, EventState, PluginId, SenderId,
+    TenantId, Timestamp,
+};
+use uuid::Uuid;
 
-/// Which token an event came in by.
+/// What an event came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum Source {
+    /// A sender's token: the sender's plugin or set-up routes the event.
     Sender(SenderId),
+    /// An endpoint's own token: it goes to that endpoint and nowhere else.
     Endpoint(EndpointId),
+    /// A credential that published it by its type: it goes to whoever subscribed.
+    Credential(CredentialId),
 }
 
-impl Origin {
-    pub fn sender(self) -> Option<SenderId> {
+impl Source {
+    /// The word it is stored under.
+    pub fn kind(self) -> &'static str {
         match self {
-            Self::Sender(id) => Some(id),
-            Self::Endpoint(_) => None,
+            Self::Sender(_) => "sender",
+            Self::Endpoint(_) => "endpoint",
+            Self::Credential(_) => "credential",
         }
     }
 
-    pub fn endpoint(self) -> Option<EndpointId> {
+    pub fn id(self) -> Uuid {
         match self {
-            Self::Sender(_) => None,
-            Self::Endpoint(id) => Some(id),
+            Self::Sender(id) => id.as_uuid(),
+            Self::Endpoint(id) => id.as_uuid(),
+            Self::Credential(id) => id.as_uuid(),
+        }
+    }
+
+    pub fn sender(self) -> Option<SenderId> {
+        match self {
+            Self::Sender(id) => Some(id),
+            Self::Endpoint(_) | Self::Credential(_) => None,
         }
     }
 }
@@ -37,7 +55,7 @@ pub struct Event {
     pub id: EventId,
     pub tenant: TenantId,
     pub environment: EnvironmentId,
-    pub origin: Origin,
+    pub source: Source,
     pub idempotency_key: Option<String>,
     pub event_type: String,
     pub content_type: String,
@@ -46,6 +64,28 @@ pub struct Event {
     /// The bytes as received.
     pub payload: Bytes,
     pub accepted_at: Timestamp,
+}
+
+/// An idempotency key with whose it is and how long it counts (A2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyClaim {
+    /// Whose keys these are, as the caller names them; keys of different scopes never meet. Up to 255 characters.
+    pub scope: String,
+    /// Up to 255 characters.
+    pub key: String,
+    /// What the request was, where another request under the same key is to be told apart.
+    pub fingerprint: Option<ContentHash>,
+    /// None is never.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What is written with an accepted event.
+#[derive(Debug)]
+pub enum Placement {
+    /// It needs no plugin: what was decided is committed together with it.
+    Decided(Decided),
+    /// It waits for routing.
+    Undecided { leased: Leased },
 }
 
 /// A payload a plugin made.
@@ -59,12 +99,13 @@ pub struct NewContent {
 #[derive(Debug, Clone)]
 pub struct NewDelivery {
     pub id: DeliveryId,
-    pub tenant: TenantId,
     pub endpoint: EndpointId,
     /// Index into [`Decided::contents`]; none is the payload as received.
     pub content: Option<u32>,
     pub headers: Pairs,
     pub attempts_max: u16,
+    /// Size of what it sends.
+    pub body_bytes: u64,
     pub due_at: Timestamp,
     pub leased: Leased,
 }
@@ -76,23 +117,69 @@ pub enum Leased {
     ToNobody,
 }
 
+/// What a plugin's run took, and by which activation it ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PluginCost {
+    pub plugin: PluginId,
+    pub generation: u32,
+    pub cpu_us: u64,
+    pub wall_us: u64,
+    pub memory_bytes: u64,
+}
+
 /// What became of an event, with everything that follows from it (R1).
 #[derive(Debug)]
 pub struct Decided {
-    pub state: EventState,
-    /// JSON: who decided and why; none for an event that came in by an endpoint's own token.
-    pub explanation: Option<String>,
+    /// Any but [`EventState::Pending`].
+    pub outcome: EventState,
+    /// None writes no decision: the event goes where its endpoint's own token said.
+    pub decided_by: Option<DecidedBy>,
+    /// The plugin that ran.
+    pub cost: Option<PluginCost>,
+    /// JSON: what the other columns and the deliveries do not say.
+    pub detail: Option<String>,
+    /// For a held event the revision of the sender and plugin that held it.
+    pub held_under: i64,
     pub decided_at: Timestamp,
     pub contents: Vec<NewContent>,
     pub deliveries: Vec<NewDelivery>,
+}
+
+/// Bytes a row of fan-out takes in memory on its way to the disk, more or less, besides its headers.
+const FAN_OUT_ROW_BYTES: usize = 256;
+
+impl Decided {
+    /// Bytes of the payloads a plugin made.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        self.contents.iter().map(|content| content.body.len()).sum()
+    }
+
+    /// Rows that follow from it.
+    pub(crate) fn rows(&self) -> usize {
+        self.contents.len() + 2 * self.deliveries.len()
+    }
+
+    /// Memory it takes until it is on disk.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let detail = self.detail.as_ref().map_or(0, String::len);
+        self.payload_bytes() + detail + self.deliveries.len() * FAN_OUT_ROW_BYTES
+    }
 }
 
 /// The answer to an accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
     New,
-    /// The tenant used this idempotency key before; this is the event it named.
-    Existing(Progress),
+    /// The idempotency key was used before, for this event.
+    Existing(Existing),
+}
+
+/// The event an idempotency key names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Existing {
+    pub progress: Progress,
+    /// What the first request was, if that was kept.
+    pub fingerprint: Option<ContentHash>,
 }
 
 /// How far an event has come, counted over its deliveries.
@@ -108,6 +195,31 @@ pub struct Progress {
     pub delivered: u32,
     pub rejected: u32,
     pub exhausted: u32,
+}
+
+/// What became of a decision that was handed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DecideOutcome {
+    Decided,
+    /// The event no longer waits for a decision of this node: nothing was written (D2).
+    LeaseLost,
+}
+
+/// What became of an attempt's outcome that was handed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettleOutcome {
+    Settled,
+    /// The delivery no longer waits for this attempt of this node: nothing was written (D2).
+    LeaseLost,
+}
+
+/// An event given back, to be routed later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Postponed {
+    pub event: EventId,
+    pub due_at: Timestamp,
+    /// Failures so far that may pass by themselves.
+    pub failures: u32,
 }
 
 /// The outcome of one HTTP try, as it is kept.
@@ -148,6 +260,7 @@ pub struct HeldDelivery {
     pub attempts_before: u32,
     pub due_at: Timestamp,
     pub content_type: String,
+    pub body_bytes: u64,
     pub body: Body,
     pub event_type: String,
     pub accepted_at: Timestamp,
@@ -160,28 +273,25 @@ pub enum Body {
     Stored,
 }
 
-/// Bodies up to this size wait in memory with their delivery; larger ones are read when the attempt begins.
-///
-/// With the window's 4,096 places this bounds waiting bodies at 128 MiB; most webhook payloads are below 32 KiB.
-pub const HELD_BODY_BYTES_MAX: usize = 32 * 1024;
-
-/// Payload bytes one claim of events brings into memory, but for its last event.
-pub const CLAIM_BYTES_MAX: i64 = 16 * 1024 * 1024;
-
-impl Body {
-    pub fn for_waiting(bytes: &Bytes) -> Self {
-        if bytes.len() <= HELD_BODY_BYTES_MAX {
-            Self::Here(bytes.clone())
-        } else {
-            Self::Stored
-        }
-    }
-}
+/// Payload bytes one claim brings into memory, but for its first row.
+pub const CLAIM_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// An event this node holds under lease, to be routed.
 #[derive(Debug)]
 pub struct HeldEvent {
     pub event: Arc<Event>,
-    /// Transient plugin failures so far.
+    /// Failures so far that may pass by themselves.
     pub failures: u32,
+    /// Number of the decision about to be made, from 1.
+    pub run: u32,
+}
+
+/// An endpoint that is left alone because its receiver failed too often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerRow {
+    pub endpoint: EndpointId,
+    pub tenant: TenantId,
+    /// When it was first left alone, without a success since.
+    pub opened_at: Timestamp,
+    pub blocked_until: Timestamp,
 }

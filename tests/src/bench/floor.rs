@@ -18,9 +18,9 @@ use axum::{Router, body::Bytes as Body, http::StatusCode, routing::post};
 use bytes::Bytes;
 use hookyard::{
     clock::Clock,
-    store::{Accepted, Decided, Event, Leased, Location, Origin, SealKey, Store},
+    store::{Accepted, Decided, Event, Location, Placement, SealKey, Source, Store},
 };
-use hookyard_domain::{EnvironmentId, EventId, EventState, SenderId, TenantId};
+use hookyard_domain::{DecidedBy, EnvironmentId, EventId, EventState, SenderId, TenantId};
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 
@@ -131,7 +131,7 @@ async fn write_until_done(store: Store, clock: Clock, body: Bytes, left: Arc<Ato
             id: EventId::new_v7(now, rand::random()),
             tenant,
             environment,
-            origin: Origin::Sender(sender),
+            source: Source::Sender(sender),
             idempotency_key: None,
             event_type: "push".to_owned(),
             content_type: "application/json".to_owned(),
@@ -141,17 +141,18 @@ async fn write_until_done(store: Store, clock: Clock, body: Bytes, left: Arc<Ato
         };
         // The row of a sender none of whose endpoints takes the event, explanation and all.
         let decided = Decided {
-            state: EventState::Dropped,
-            explanation: Some(
-                r#"{"by":"sender","outcome":"drop","drop":{"code":"no-endpoint","message":"none of the sender's endpoints takes this event"}}"#.to_owned(),
-            ),
+            outcome: EventState::Dropped,
+            decided_by: Some(DecidedBy::Sender),
+            cost: None,
+            detail: Some(r#"{"drop":{"code":"no-endpoint","message":"none of the sender's endpoints takes this event"}}"#.to_owned()),
+            held_under: 0,
             decided_at: now,
             contents: Vec::new(),
             deliveries: Vec::new(),
         };
         let (answer, answered) = oneshot::channel();
         let done = Box::new(move |outcome| drop(answer.send(outcome)));
-        store.accept(Arc::new(event), Some(decided), Leased::ToNobody, done);
+        store.accept(Arc::new(event), None, Placement::Decided(decided), done);
         let accepted = answered.await.context("the store closed")??;
         anyhow::ensure!(accepted == Accepted::New, "an event was there before it was written");
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hookyard::{explanation::Explanation, store::Page};
-use hookyard_domain::{DeliveryState, EventState};
+use hookyard_domain::{DeliveryState, EventState, Scope};
 use hookyard_tests::{
     database::Kind,
     guests,
@@ -64,7 +64,11 @@ async fn each_failure_policy_does_what_it_says(kind: Kind) {
         let failure = explanation.failure.expect("a failure is explained");
         assert_eq!((failure.class.as_str(), failure.policy.as_str()), ("trap", policy));
         assert!(explanation.plugin.is_some(), "it says which version failed");
-        let deliveries = host.store().deliveries_of_event(event).await.expect("the store reads");
+        let deliveries = host
+            .store()
+            .deliveries_of_event(Scope::Operator, event)
+            .await
+            .expect("the store reads");
         assert_eq!(deliveries.len(), usize::from(policy == "pass-through"), "{policy}");
     }
     let event = post(&host, "trap", "{}").await;
@@ -83,7 +87,7 @@ async fn a_transient_failure_is_tried_again_with_growing_waits_and_then_held(kin
     let event = post(&host, "fail-transient", "{}").await;
     for wait_s in WAITS_S {
         let due = wait::until("the event is postponed", async || {
-            let due = host.store().next_route_due().await.expect("the store reads")?;
+            let due = host.store().senders_with_pending().await.expect("the store reads").first()?.1;
             (due > due_before).then_some(due)
         })
         .await;
@@ -116,7 +120,7 @@ async fn a_plugin_that_keeps_failing_is_stopped_and_ingest_goes_on(kind: Kind) {
         events.push(post(&host, "trap", "{}").await);
     }
     let count = async |host: &TestHost, state: EventState| {
-        let (by_state, _) = host.store().counts().await.expect("the store reads");
+        let (by_state, _) = host.database().counts().await;
         by_state
             .iter()
             .find(|(name, _)| name == state.as_str())
@@ -182,15 +186,28 @@ async fn a_decision_is_stored_once_and_never_changes(kind: Kind) {
     let event = post(&host, "ambient", "{}").await;
     decided(&host, event).await;
     let read = async |host: &TestHost| {
-        let view = host.store().event(event).await.expect("the store reads").expect("it is there");
-        let deliveries = host.store().deliveries_of_event(event).await.expect("the store reads");
+        let view = host
+            .store()
+            .event(Scope::Operator, event)
+            .await
+            .expect("the store reads")
+            .expect("it is there");
+        let deliveries = host
+            .store()
+            .deliveries_of_event(Scope::Operator, event)
+            .await
+            .expect("the store reads");
         let ids: Vec<_> = deliveries.iter().map(|delivery| delivery.id).collect();
-        (view.explanation.expect("it is decided"), ids)
+        (view.decision.and_then(|decision| decision.detail).expect("it is decided"), ids)
     };
     let first = read(&host).await;
     let attempts = async |host: &TestHost, wanted: u32| {
         wait::until("the attempt is made", async || {
-            let deliveries = host.store().deliveries_of_event(event).await.expect("the store reads");
+            let deliveries = host
+                .store()
+                .deliveries_of_event(Scope::Operator, event)
+                .await
+                .expect("the store reads");
             deliveries.iter().all(|delivery| delivery.attempts >= wanted).then_some(())
         })
         .await;
@@ -210,7 +227,12 @@ async fn a_decision_is_stored_once_and_never_changes(kind: Kind) {
     attempts(&host, 3).await;
     assert_eq!(read(&host).await, first, "nor does a restart with another configuration");
     let (_, ids) = first;
-    let delivery = host.store().delivery(ids[0]).await.expect("the store reads").expect("it is there");
+    let delivery = host
+        .store()
+        .delivery(Scope::Operator, ids[0])
+        .await
+        .expect("the store reads")
+        .expect("it is there");
     assert_eq!(delivery.state, DeliveryState::Delivered);
     host.stop().await;
 }
@@ -266,12 +288,15 @@ async fn every_event_that_reached_no_endpoint_is_found_with_its_reason(kind: Kin
         assert!(reason(&explanation).contains(words), "{words:?} is not in {explanation:?}");
         // By its state, in the store and on the command line.
         let page = Page {
-            tenant: TENANT.to_owned(),
-            state: state.as_str().to_owned(),
+            state: Some(state),
             before: None,
             limit: 100,
         };
-        let listed = host.store().list_events(&page).await.expect("the store reads");
+        let listed = host
+            .store()
+            .list_events(Scope::Tenant(host.tenant(TENANT)), &page)
+            .await
+            .expect("the store reads");
         assert!(listed.iter().any(|view| view.id == event), "{state} events do not list it");
         let output = server::run(host.database(), &["events", "--state", state.as_str(), "--format", "json"]).await;
         let listed: Value = serde_json::from_slice(&output.stdout).expect("a list is JSON");

@@ -8,14 +8,6 @@ statements! {
     Both SELECT_KEY_CHECK = "SELECT key_check FROM configuration WHERE singleton = 1";
     Both SELECT_REVISION = "SELECT revision FROM configuration WHERE singleton = 1";
     Both RAISE_REVISION = "UPDATE configuration SET revision = revision + 1 WHERE singleton = 1 RETURNING revision";
-    /// A1 needs the flush whatever the role's default; stricter settings than `on` are left alone.
-    Postgres FLUSH_COMMITS = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
-    /// A lane's statements find each row of their batch by its key. Left to itself the planner, who knows neither how
-    /// many rows a batch has nor, on a young table, how many the table has, reads the whole table instead.
-    Postgres PLAN_BY_KEY =
-        "SELECT set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false), \
-         set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false), \
-         set_config('plan_cache_mode', 'force_generic_plan', false)";
     Postgres NOTIFY_CONFIGURATION = "SELECT pg_notify('hookyard_configuration', '')";
 
     Both SELECT_TENANTS = "SELECT id, name, attempts_max, breaker_block_s, webhook_secret_sealed FROM tenant ORDER BY name";

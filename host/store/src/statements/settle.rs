@@ -3,26 +3,33 @@
 use super::statements;
 
 statements! {
-    /// Settles the attempt a delivery was waiting for; a late result from a lost lease matches nothing (D2).
-    Sqlite SETTLE_DELIVERY =
-        "UPDATE delivery SET state = $3, attempts = $4, due_at = $5, completed_at = $6, lease = NULL \
-         WHERE id = $1 AND lease = $2 AND attempts = $4 - 1 AND state = 'waiting'";
+    /// A delivery that arrived leaves its work behind; a late result from a lost lease matches nothing (D2).
+    Sqlite FINISH_DELIVERY_WORK = "DELETE FROM delivery_work WHERE delivery_id = $1 AND lease = $2 AND attempts = $3 - 1 AND state = 'waiting'";
+    /// One that did not stays as work: for its next attempt, or for somebody to act.
+    Sqlite KEEP_DELIVERY_WORK =
+        "UPDATE delivery_work SET state = $4, attempts = $3, due_at = $5, completed_at = $6, lease = NULL \
+         WHERE delivery_id = $1 AND lease = $2 AND attempts = $3 - 1 AND state = 'waiting'";
     Sqlite INSERT_ATTEMPT =
         "INSERT INTO attempt (delivery_id, number, started_at, duration_us, status, error, error_detail, response) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 
-    /// The batch of [`SETTLE_DELIVERY`] and [`INSERT_ATTEMPT`] as one statement; `IS TRUE` and the lease as in [`DECIDE_EVENTS`].
+    /// A batch of these as one statement; `IS TRUE` and the lease as in [`super::DECIDE_EVENTS`].
     Postgres SETTLE_DELIVERIES =
-        "WITH settled AS ( \
-           UPDATE delivery SET state = u.state, attempts = u.number, due_at = u.due_at, completed_at = u.completed_at, lease = NULL \
-           FROM UNNEST($2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[]) AS u (id, state, number, due_at, completed_at) \
-           WHERE delivery.id = u.id AND delivery.lease IS NOT DISTINCT FROM $1 AND delivery.attempts = u.number - 1 AND delivery.state = 'waiting' \
-           RETURNING delivery.id), \
+        "WITH finished AS ( \
+           DELETE FROM delivery_work w USING UNNEST($2::uuid[], $3::bigint[]) AS u (id, number) \
+           WHERE w.delivery_id = u.id AND w.lease IS NOT DISTINCT FROM $1 AND w.attempts = u.number - 1 AND w.state = 'waiting' \
+           RETURNING w.delivery_id), \
+         kept AS ( \
+           UPDATE delivery_work w SET state = u.state, attempts = u.number, due_at = u.due_at, completed_at = u.completed_at, lease = NULL \
+           FROM UNNEST($4::uuid[], $5::bigint[], $6::text[], $7::bigint[], $8::bigint[]) AS u (id, number, state, due_at, completed_at) \
+           WHERE w.delivery_id = u.id AND w.lease IS NOT DISTINCT FROM $1 AND w.attempts = u.number - 1 AND w.state = 'waiting' \
+           RETURNING w.delivery_id), \
+         settled AS (SELECT delivery_id FROM finished UNION ALL SELECT delivery_id FROM kept), \
          recorded AS ( \
            INSERT INTO attempt (delivery_id, number, started_at, duration_us, status, error, error_detail, response) \
            SELECT u.id, u.number, u.started_at, u.duration_us, u.status, u.error, u.error_detail, u.response \
-           FROM UNNEST($2::uuid[], $4::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bytea[]) \
+           FROM UNNEST($9::uuid[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::bytea[]) \
              AS u (id, number, started_at, duration_us, status, error, error_detail, response) \
-           WHERE (u.id IN (SELECT id FROM settled)) IS TRUE) \
-         SELECT id FROM settled";
+           WHERE (u.id IN (SELECT delivery_id FROM settled)) IS TRUE) \
+         SELECT delivery_id FROM settled";
 }

@@ -1,0 +1,174 @@
+//! Group commit: many writes, one transaction, one flush.
+//!
+//! Writes wait in a bounded channel. The lane that reads it takes all that is there, up to a bound, commits it in
+//! one transaction, then answers each write. While one transaction flushes, the next batch gathers: a batch is one
+//! write when the server idles and hundreds under load; accepting knows no timer and no added delay (A1).
+//!
+//! SQLite has one lane on a thread of its own, for it has one writer. PostgreSQL has a lane per kind of write, each
+//! with its own connection, so that settling never waits behind accepting. There a lane rests a few milliseconds after
+//! decisions or settlements: most of a small batch's cost does not depend on its rows.
+//!
+//! When a commit fails its outcome may be unknown. Accepts, decisions and claims are answered with the error at
+//! once; settlements, which must not be forgotten (a forgotten one repeats a delivery), stay and are tried again.
+//! Either way the lane raises [`Doubts`].
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::{
+    doubt::Doubts,
+    error::Error,
+    postgres, sqlite,
+    write::{Outcome, Write},
+};
+
+/// Writes that may wait for a lane; beyond it an accept is refused as [`Error::Busy`]. Sixteen full batches.
+const WAITING_WRITES_MAX: usize = 8_192;
+/// Writes in one transaction: past this a larger batch no longer lowers the cost per row and only delays its first.
+const BATCH_WRITES_MAX: usize = 512;
+/// Rows in one transaction, so that events that fan out to thousands do not make others wait for all of them. Thirty-two
+/// for each write of a full batch.
+const BATCH_ROWS_MAX: usize = 16_384;
+/// Payload bytes in one transaction, so that a few large bodies do not make hundreds of small ones wait.
+const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Pause before settlements are tried again after a failed commit.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// How long the last settlements are tried again once the store is closing.
+const CLOSING_MAX: Duration = Duration::from_secs(2);
+
+/// The connection a lane commits through.
+pub(super) enum Writer {
+    Sqlite(sqlite::Writer),
+    Postgres(Box<postgres::Writer>),
+}
+
+impl Writer {
+    async fn commit(&mut self, batch: &[Write]) -> Result<Vec<Outcome>, Error> {
+        match self {
+            Self::Sqlite(writer) => writer.commit(batch),
+            Self::Postgres(writer) => writer.commit(batch).await,
+        }
+    }
+}
+
+pub(super) fn channel() -> (mpsc::Sender<Write>, mpsc::Receiver<Write>) {
+    mpsc::channel(WAITING_WRITES_MAX)
+}
+
+/// Serves one lane until every sender is gone and nothing waits. Having written decisions or settlements it rests for
+/// so long while more gather, unless a full batch of them waits already.
+pub(super) async fn serve(mut writer: Writer, mut writes: mpsc::Receiver<Write>, rest: Duration, doubts: Doubts) {
+    // Settlements of failed commits. Apart from the new writes, which go on being answered meanwhile.
+    let mut again: Vec<Write> = Vec::new();
+    let mut closing_since: Option<Instant> = None;
+    loop {
+        let mut batch = Vec::with_capacity(BATCH_WRITES_MAX);
+        if again.is_empty() {
+            if writes.recv_many(&mut batch, BATCH_WRITES_MAX).await == 0 {
+                return;
+            }
+        } else {
+            let received = tokio::time::timeout(RETRY_PAUSE, writes.recv_many(&mut batch, BATCH_WRITES_MAX)).await;
+            if received == Ok(0) {
+                if closing_since.get_or_insert_with(Instant::now).elapsed() > CLOSING_MAX {
+                    tracing::error!(
+                        deliveries = again.len(),
+                        "cannot settle before closing; these deliveries will be repeated"
+                    );
+                    again.into_iter().for_each(|write| write.fail(Error::Closed));
+                    return;
+                }
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+        }
+        let mut uncommitted = std::mem::take(&mut again);
+        uncommitted.append(&mut batch);
+        let more_may_gather = uncommitted.iter().any(Write::comes_in_crowds);
+        while !uncommitted.is_empty() {
+            let later = uncommitted.split_off(fitting(&uncommitted));
+            again.extend(commit(&mut writer, uncommitted, &doubts).await);
+            uncommitted = later;
+        }
+        if more_may_gather && !rest.is_zero() && writes.len() < BATCH_WRITES_MAX {
+            tokio::time::sleep(rest).await;
+        }
+    }
+}
+
+/// How many of `writes` go into one transaction: at least one, whatever its size.
+fn fitting(writes: &[Write]) -> usize {
+    let (mut bytes, mut rows) = (0, 0);
+    writes
+        .iter()
+        .take(BATCH_WRITES_MAX)
+        .position(|write| {
+            bytes += write.payload_bytes();
+            rows += write.rows();
+            bytes > BATCH_BYTES_MAX || rows > BATCH_ROWS_MAX
+        })
+        .map_or(writes.len().min(BATCH_WRITES_MAX), |first_too_many| first_too_many.max(1))
+}
+
+/// Commits one batch and answers its writes; returns the settlements to try again.
+async fn commit(writer: &mut Writer, batch: Vec<Write>, doubts: &Doubts) -> Vec<Write> {
+    match writer.commit(&batch).await {
+        Ok(outcomes) => {
+            for (write, outcome) in batch.into_iter().zip(outcomes) {
+                write.finish(outcome);
+            }
+            Vec::new()
+        }
+        Err(error) if error.is_passing() => {
+            tracing::warn!(%error, writes = batch.len(), "cannot commit a batch");
+            let (settlements, others): (Vec<_>, Vec<_>) = batch.into_iter().partition(|write| matches!(write, Write::Settle { .. }));
+            others.into_iter().for_each(|write| write.fail(error.clone()));
+            doubts.raise();
+            settlements
+        }
+        // The database refuses one of the statements: find whose, so that one bad row fails alone.
+        Err(error) if batch.len() > 1 => {
+            tracing::error!(%error, writes = batch.len(), "a batch was refused; committing its writes one by one");
+            let mut again = Vec::new();
+            for write in batch {
+                again.extend(Box::pin(commit(writer, vec![write], doubts)).await);
+            }
+            again
+        }
+        Err(error) => {
+            tracing::error!(%error, "a write was refused");
+            batch.into_iter().for_each(|write| write.fail(error.clone()));
+            doubts.raise();
+            Vec::new()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hookyard_domain::{EndpointId, Timestamp};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::write::ClaimDeliveries;
+
+    fn claim(rows_max: u32) -> Write {
+        Write::ClaimDeliveries {
+            claim: ClaimDeliveries {
+                endpoint: EndpointId::from_uuid(Uuid::nil()),
+                due_by: Timestamp::EPOCH,
+                rows_max,
+                body_bytes_max: 0,
+            },
+            done: Box::new(|_| {}),
+        }
+    }
+
+    /// 512 accepts that each fan out to 10,000 endpoints were one transaction of ten million rows.
+    #[test]
+    fn a_batch_is_bounded_by_its_rows_and_one_write_always_fits() {
+        assert_eq!(fitting(&[claim(10_000), claim(10_000), claim(1)]), 1);
+        assert_eq!(fitting(&[claim(100_000), claim(1)]), 1);
+        assert_eq!(fitting(&[claim(8_000), claim(8_000), claim(8_000)]), 2);
+    }
+}
