@@ -10,15 +10,28 @@ use crate::{Content, Plan};
 pub struct Endpoint {
     pub(crate) index: u32,
     pub id: String,
+    /// Empty when its owner gave it none.
     pub name: String,
     /// `scheme://host[:port]`.
     pub origin: String,
-    /// What the endpoint's owner said about it.
+    /// What the endpoint's owner said about it: the top-level keys of a JSON object, in no particular order. A string
+    /// is here without its quotes, any other value as its JSON text.
     pub metadata: Vec<(String, String)>,
 }
 
 impl Endpoint {
-    /// The first metadata value under that key.
+    /// The metadata value under that key: a string as it is, anything else as its JSON text, which `serde_json` reads.
+    ///
+    /// ```
+    /// use hookyard_guest::Endpoint;
+    ///
+    /// let endpoint = Endpoint::named("paris")
+    ///     .with_metadata("region", "eu")
+    ///     .with_metadata("repos", r#"["acme/api","acme/web"]"#);
+    /// assert_eq!(endpoint.metadata("region"), Some("eu"));
+    /// let repos: Vec<&str> = serde_json::from_str(endpoint.metadata("repos").unwrap()).unwrap();
+    /// assert_eq!(repos, ["acme/api", "acme/web"]);
+    /// ```
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata
             .iter()
@@ -38,7 +51,7 @@ impl Endpoint {
         }
     }
 
-    /// Adds a metadata entry.
+    /// Adds a metadata entry, as the plugin would see it.
     pub fn with_metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.push((key.into(), value.into()));
         self
@@ -83,7 +96,7 @@ impl Endpoints {
         })
     }
 
-    /// Selects the endpoints whose metadata says `value` under `key`.
+    /// Selects the endpoints whose metadata says `value` under `key`, for example `"eu"`, `"5"` or `"true"`.
     pub fn with_metadata(&self, key: &str, value: &str) -> Selection<'_> {
         self.select(|endpoint| match endpoint.metadata(key) {
             Some(found) if found == value => Ok(()),

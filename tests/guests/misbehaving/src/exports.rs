@@ -42,6 +42,7 @@ impl router::Guest for Misbehaving {
             Mode::ReadEnvAndFiles => answers::annotated(&endpoints, surroundings::env_and_files()),
             Mode::Ambient => answers::annotated(&endpoints, surroundings::clocks_and_randomness()),
             Mode::Exit => std::process::exit(7),
+            Mode::Metadata => answers::annotated(&endpoints, surroundings::metadata(&endpoints)),
 
             Mode::FailBadEvent => return Err(failed(FailureKind::BadEvent, "this event is bad")),
             Mode::FailBadConfig => {

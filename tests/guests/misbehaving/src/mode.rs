@@ -77,6 +77,8 @@ pub enum Mode {
     Ambient,
     /// Calls `std::process::exit(7)`.
     Exit,
+    /// Passes with the metadata of every endpoint as annotations, each key behind the endpoint's name: `hook.region`.
+    Metadata,
 
     /// Fails as `bad-event`.
     FailBadEvent,

@@ -6,6 +6,7 @@ use std::hash::BuildHasher;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hookyard_guest::bindings::hookyard::plugin::ambient;
+use hookyard_guest::bindings::hookyard::plugin::types::Endpoint;
 
 /// So long that a test notices if the host really waits.
 const SLEEP: Duration = Duration::from_secs(10);
@@ -38,6 +39,15 @@ pub(crate) fn clocks_and_randomness() -> Vec<(String, String)> {
         note("instant", monotonic),
         note("hash-seed", RandomState::new().hash_one("the same")),
     ]
+}
+
+pub(crate) fn metadata(endpoints: &[Endpoint]) -> Vec<(String, String)> {
+    let of_one = |endpoint: &Endpoint| {
+        let name = endpoint.name.clone();
+        let pairs = endpoint.metadata.clone();
+        pairs.into_iter().map(move |(key, value)| (format!("{name}.{key}"), value))
+    };
+    endpoints.iter().flat_map(of_one).collect()
 }
 
 fn note(name: &str, seen: impl Debug) -> (String, String) {
