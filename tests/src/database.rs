@@ -83,6 +83,23 @@ impl TestDatabase {
             .await
             .expect("a test database opens")
     }
+
+    /// Runs a statement past the server, to break something or to look at it.
+    ///
+    /// # Panics
+    /// When the database refuses it.
+    pub async fn execute(&self, sql: &str) {
+        match self.kind {
+            Kind::Sqlite => {
+                let mut connection = SqliteConnection::connect(&self.url).await.expect("it opens");
+                sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.expect("it runs");
+            }
+            Kind::Postgres => {
+                let mut connection = PgConnection::connect(&self.url).await.expect("it opens");
+                sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.expect("it runs");
+            }
+        }
+    }
 }
 
 /// How many there are of each state.

@@ -1,4 +1,4 @@
-//! What the server tells about itself over HTTP: its counters.
+//! What the server tells about itself over HTTP: its counters and its health.
 
 use hookyard_tests::{
     client::Client,
@@ -9,7 +9,10 @@ use hookyard_tests::{
     setup::{Endpoint, SetupFile, Tenant, endpoint_token},
 };
 
-on_both_databases!(what_is_accepted_and_refused_is_counted);
+on_both_databases!(
+    what_is_accepted_and_refused_is_counted,
+    a_server_that_cannot_read_its_configuration_is_alive_and_not_ready,
+);
 
 /// The value of one line of `/metrics`, 0 where there is none yet.
 async fn metric(client: &Client, name: &str) -> u64 {
@@ -51,4 +54,17 @@ async fn what_is_accepted_and_refused_is_counted(kind: Kind) {
     }
     let text = client.get("/metrics").await.text();
     assert!(!text.contains("acme"), "counters name nobody: {text}");
+}
+
+async fn a_server_that_cannot_read_its_configuration_is_alive_and_not_ready(kind: Kind) {
+    let host = TestHost::builder(kind).start().await;
+    let client = host.client();
+    assert_eq!(client.get("/health/ready").await.status, 200);
+    host.database().execute("ALTER TABLE configuration RENAME TO elsewhere").await;
+    let answer = client.get("/health/ready").await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.json()["detail"], "the configuration cannot be read");
+    assert_eq!(client.get("/health/live").await.status, 200);
+    host.database().execute("ALTER TABLE elsewhere RENAME TO configuration").await;
+    assert_eq!(client.get("/health/ready").await.status, 200);
 }

@@ -8,7 +8,7 @@ use super::{
     Edge,
     problem::{problem, unavailable},
 };
-use crate::store::Store;
+use crate::store::{Error, Store};
 
 /// How long readiness waits for the database.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -24,10 +24,15 @@ async fn live() -> Response {
     problem(StatusCode::OK, "live", "the process answers")
 }
 
+/// The database answers, and what is configured can be read from it: the one row this reads is where every reading of the
+/// configuration begins.
 async fn ready(State(store): State<Store>) -> Response {
     match tokio::time::timeout(PATIENCE, store.ping()).await {
         Ok(Ok(())) => problem(StatusCode::OK, "ready", "the database answers"),
-        Ok(Err(error)) => unavailable(&error.to_string()),
-        Err(_) => unavailable("the database does not answer"),
+        Ok(Err(Error::Unreachable(_) | Error::Closed | Error::Busy | Error::Full(_))) | Err(_) => {
+            unavailable("the database does not answer")
+        }
+        // The log has what the database said: it is not for everybody who can reach the listener.
+        Ok(Err(Error::Corrupt { .. } | Error::Taken(_) | Error::Statement(_))) => unavailable("the configuration cannot be read"),
     }
 }
