@@ -47,7 +47,7 @@ impl Outcome {
     }
 
     /// Whether it failed through the receiver. Neither our own faults nor a URL or address that was never called are the
-    /// receiver's. What of this moves an endpoint's breaker is said by its profile ([`crate::profile::BreakerRule`]).
+    /// receiver's. What of this moves an endpoint's breaker is said by its profile ([`crate::profile::BreakerRule::verdict`]).
     pub const fn is_receivers_failure(self) -> bool {
         match self {
             Self::Status(_) => !self.is_success(),

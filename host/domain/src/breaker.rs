@@ -1,24 +1,24 @@
 //! When an endpoint, or a plugin, is left alone for a while.
 //!
 //! Two small state machines with one vocabulary. [`Breaker`] counts an endpoint's failed attempts in a row.
-//! [`PluginBreaker`] looks at the rate of a plugin's failed runs, since one bad event between good
-//! ones says nothing about it. Both then let one probe through at a time, and both are told about every probe they admit:
-//! success, failure, or abandoned when it gave no verdict.
+//! [`PluginBreaker`] looks at the rate of a plugin's failed runs, since one bad event between good ones says nothing about
+//! it. Both then let one probe through at a time. The end of everything that was let in is reported with the [`Admit`] that
+//! let it in and a [`Verdict`]: only so can a probe be told from what was let in before the block and ends during the probe.
 //!
-//! What counts as a failure is decided before it gets here: [`crate::profile::BreakerRule::counts`] (promise D3)
-//! and [`crate::failure::FailureClass::counts_against_plugin`]. State is per node and may be lost with it: a restart costs a
-//! few attempts to find out again.
+//! What counts as a failure is decided before it gets here: [`crate::profile::BreakerRule::verdict`] (promise D3) and
+//! [`crate::failure::FailureClass::counts_against_plugin`]. Each node has its own breakers; which endpoints are blocked is
+//! kept in the database, so that a restart does not call them all at once.
 
 use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// How soon to ask again while another's probe is on its way. No profile gives an attempt more than
-/// 30 s of its own accord, so by then there usually is a verdict.
+/// How soon to ask again while another's probe is on its way. Few attempts last longer than 30 s, so by then there usually
+/// is a verdict.
 const PROBE_EXPECTED_WITHIN: Duration = Duration::from_secs(30);
 
-/// When a probe that was never reported is given up and another may go. Far above any attempt's deadline: this mends a
-/// caller that broke its word, so that an endpoint cannot stay blocked for good.
+/// When a probe that was never reported is given up and another may go. Above the longest deadline an operator can set,
+/// 300 s: this is for a probe whose end is never reported, so that an endpoint cannot stay blocked for good.
 const PROBE_LOST_AFTER: Duration = Duration::from_secs(600);
 
 /// Whether work may go ahead now.
@@ -35,7 +35,18 @@ pub enum Admit {
     },
 }
 
-/// Where an endpoint's breaker stands.
+/// What the end of an attempt or a run says about the endpoint or plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It works.
+    Works,
+    /// It failed.
+    Fails,
+    /// Nothing: we failed ourselves, the event was at fault, or what was let in was never tried.
+    Unknown,
+}
+
+/// The state of an endpoint's breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Deliveries go through; so many attempts in a row have failed.
@@ -80,7 +91,15 @@ impl Breaker {
         }
     }
 
-    /// Where it stands.
+    /// A breaker that blocks until this moment, as the one did that was kept in the database.
+    pub const fn blocked(settings: Settings, until: Timestamp) -> Self {
+        Self {
+            state: State::Blocked { until },
+            ..Self::new(settings)
+        }
+    }
+
+    /// Its state.
     pub const fn state(&self) -> State {
         self.state
     }
@@ -90,7 +109,7 @@ impl Breaker {
         self.settings = settings;
     }
 
-    /// Asks whether an attempt may be made now.
+    /// Asks whether an attempt may be made now. Its end must be reported with the answer.
     pub fn admit(&mut self, now: Timestamp) -> Admit {
         match self.state {
             State::Passing { .. } => Admit::Pass,
@@ -106,17 +125,17 @@ impl Breaker {
         }
     }
 
-    /// Reports that an attempt succeeded. Whatever the state, even of an attempt admitted before the block: the receiver
-    /// works, so everything passes again.
-    pub const fn on_success(&mut self) {
-        self.state = State::Passing { failures: 0 };
-    }
-
-    /// Reports that an attempt failed through the receiver. While blocked it changes nothing: attempts that were in flight
-    /// when the block began do not prolong it. While probing any failure is taken for the probe's.
-    pub fn on_failure(&mut self, now: Timestamp) {
-        match self.state {
-            State::Passing { failures } => {
+    /// Reports how an attempt ended that was let in with this answer.
+    ///
+    /// A success makes everything pass again whatever the state, even that of an attempt from before the block: the receiver
+    /// works. A failure counts while the breaker passes. After that only the probe's does: attempts that were in flight when
+    /// the block began neither prolong it nor end the probe. A probe that gave no verdict is followed by another at once
+    /// (promise D3).
+    pub fn report(&mut self, admitted: Admit, verdict: Verdict, now: Timestamp) {
+        let is_probe = admitted == Admit::Probe;
+        match (verdict, self.state) {
+            (Verdict::Works, _) => self.state = State::Passing { failures: 0 },
+            (Verdict::Fails, State::Passing { failures }) => {
                 let failures = failures.saturating_add(1);
                 self.state = if failures >= self.settings.failures_to_block {
                     self.blocked_from(now)
@@ -124,19 +143,29 @@ impl Breaker {
                     State::Passing { failures }
                 };
             }
-            State::Blocked { .. } => {}
-            State::Probing => self.state = self.blocked_from(now),
+            (Verdict::Fails, State::Probing) if is_probe => self.state = self.blocked_from(now),
+            (Verdict::Unknown, State::Probing) if is_probe => {
+                self.state = State::Blocked {
+                    until: self.probe_admitted_at,
+                };
+            }
+            (Verdict::Fails | Verdict::Unknown, _) => {}
         }
     }
 
-    /// Reports that an admitted [`Admit::Probe`] ended without a verdict on the receiver: our own fault, or it was never
-    /// made. The next to ask is a probe at once (promise D3). For other attempts there is nothing to report.
+    /// [`Breaker::report`] of an attempt that succeeded.
+    pub fn on_success(&mut self) {
+        self.report(Admit::Pass, Verdict::Works, Timestamp::EPOCH);
+    }
+
+    /// [`Breaker::report`] of an attempt that failed and is taken for the probe if there is one.
+    pub fn on_failure(&mut self, now: Timestamp) {
+        self.report(Admit::Probe, Verdict::Fails, now);
+    }
+
+    /// [`Breaker::report`] of a probe without a verdict.
     pub fn on_abandoned(&mut self) {
-        if self.state == State::Probing {
-            self.state = State::Blocked {
-                until: self.probe_admitted_at,
-            };
-        }
+        self.report(Admit::Probe, Verdict::Unknown, Timestamp::EPOCH);
     }
 
     fn blocked_from(&self, now: Timestamp) -> State {
@@ -161,7 +190,7 @@ pub const PLUGIN_BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// One slot of the window for each of its seconds.
 const WINDOW_SLOTS: usize = PLUGIN_WINDOW.as_secs() as usize;
 
-/// Where a plugin's breaker stands.
+/// The state of a plugin's breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PluginState {
     /// Events are routed.
@@ -212,12 +241,12 @@ impl PluginBreaker {
         }
     }
 
-    /// Where it stands.
+    /// Its state.
     pub const fn state(&self) -> PluginState {
         self.state
     }
 
-    /// Asks whether the plugin may run now.
+    /// Asks whether the plugin may run now. The end of the run must be reported with the answer.
     pub fn admit(&mut self, now: Timestamp) -> Admit {
         match self.state {
             PluginState::Closed => Admit::Pass,
@@ -236,33 +265,41 @@ impl PluginBreaker {
         }
     }
 
-    /// Reports how a run ended: `ok` is false exactly when its failure counts against the plugin. While open, ends of runs
-    /// that began earlier change nothing; while probing, any end is taken for the probe's.
-    pub fn record(&mut self, ok: bool, now: Timestamp) {
-        match self.state {
-            PluginState::Closed => {
-                self.count(ok, now);
+    /// Reports how a run ended that was let in with this answer.
+    ///
+    /// While closed every verdict counts, and a run without one does not. After that only the probe's does: runs that began
+    /// earlier change nothing. A probe that gave no verdict is followed by another at once, with the same back-off.
+    pub fn report(&mut self, admitted: Admit, verdict: Verdict, now: Timestamp) {
+        match (self.state, verdict) {
+            (PluginState::Closed, Verdict::Works | Verdict::Fails) => {
+                self.count(verdict, now);
                 if self.more_than_half_failed(now) {
                     self.open(now);
                 }
             }
-            PluginState::Open { .. } => {}
-            PluginState::Probing if ok => *self = Self::new(),
-            PluginState::Probing => self.open(now),
+            (PluginState::Closed, Verdict::Unknown) | (PluginState::Open { .. }, _) => {}
+            (PluginState::Probing, _) if admitted != Admit::Probe => {}
+            (PluginState::Probing, Verdict::Works) => *self = Self::new(),
+            (PluginState::Probing, Verdict::Fails) => self.open(now),
+            (PluginState::Probing, Verdict::Unknown) => {
+                self.state = PluginState::Open {
+                    until: self.probe_admitted_at,
+                };
+            }
         }
     }
 
-    /// Reports that an admitted [`Admit::Probe`] says nothing about the plugin: the host failed it, or the event did. The
-    /// next to ask is a probe at once.
+    /// [`PluginBreaker::report`] of a run that is taken for the probe if there is one.
+    pub fn record(&mut self, ok: bool, now: Timestamp) {
+        self.report(Admit::Probe, if ok { Verdict::Works } else { Verdict::Fails }, now);
+    }
+
+    /// [`PluginBreaker::report`] of a probe without a verdict.
     pub fn on_abandoned(&mut self) {
-        if self.state == PluginState::Probing {
-            self.state = PluginState::Open {
-                until: self.probe_admitted_at,
-            };
-        }
+        self.report(Admit::Probe, Verdict::Unknown, Timestamp::EPOCH);
     }
 
-    fn count(&mut self, ok: bool, now: Timestamp) {
+    fn count(&mut self, verdict: Verdict, now: Timestamp) {
         let unix_secs = now.as_secs();
         let slot = &mut self.window[slot_of(unix_secs)];
         if slot.unix_secs != unix_secs {
@@ -273,7 +310,7 @@ impl PluginBreaker {
             };
         }
         slot.runs = slot.runs.saturating_add(1);
-        slot.failed = slot.failed.saturating_add(u32::from(!ok));
+        slot.failed = slot.failed.saturating_add(u32::from(verdict == Verdict::Fails));
     }
 
     fn more_than_half_failed(&self, now: Timestamp) -> bool {

@@ -8,7 +8,9 @@
 
 use wasmtime::WasmFeatures;
 
-use super::contract;
+use super::contract::{self, Line};
+use super::interface::InterfaceName;
+use super::refusal::Refusal;
 
 /// Functions in one upload, over all of its modules. Go, whose programs are large, has some 6,500.
 const FUNCTIONS_MAX: usize = 100_000;
@@ -26,45 +28,6 @@ const CORE_PREAMBLE: [u8; 8] = *b"\0asm\x01\0\0\0";
 /// First bytes of machine code: ELF (also how wasmtime stores what it compiled), Mach-O and PE.
 const NATIVE_MAGICS: [&[u8]; 5] = [b"\x7fELF", b"MZ", b"\xfe\xed\xfa\xce", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"];
 
-/// Why a module cannot become a plugin. The text is for its author.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    #[error("the module has {bytes} bytes; the limit is {bytes_max}")]
-    TooLarge { bytes: usize, bytes_max: usize },
-    #[error("this is compiled machine code; upload the .wasm file it was made from")]
-    MachineCode,
-    #[error("this is not WebAssembly: it does not begin with \\0asm")]
-    NotWasm,
-    #[error("this is a core module, not a component; build it for the target wasm32-wasip2, or wrap it with `wasm-tools component new`")]
-    CoreModule,
-    #[error("the module is damaged or uses a feature that is switched off: {message} (at byte {offset})")]
-    Invalid { offset: usize, message: String },
-    #[error("the module has {count} {what}; the limit is {count_max}")]
-    TooComplex {
-        what: &'static str,
-        count: usize,
-        count_max: usize,
-    },
-    #[error("this component is not a plugin: it does not export hookyard:plugin/{missing}. It exports {exports}")]
-    NotAPlugin { missing: &'static str, exports: String },
-    #[error("the plugin was built for contract {plugin}, this host speaks {host}; build it against version {host} of hookyard:plugin")]
-    OtherContract { plugin: String, host: &'static str },
-    #[error("the plugin asks for {import}, which contract {host} does not have; it needs a newer host, or an older hookyard:plugin")]
-    NewerContract { import: String, host: &'static str },
-    #[error("the plugin imports {import}, which this host does not offer; a plugin can import hookyard:plugin and the wasi packages")]
-    UnknownImport { import: String },
-    #[error("the module cannot be compiled: {message}")]
-    Compile { message: String },
-    #[error("the compiler itself failed on this module; nothing about it can be fixed from here, please report it")]
-    CompilerFailed,
-    #[error("the plugin does not follow contract {host}: {message}")]
-    TypesDiffer { message: String, host: &'static str },
-    #[error("the plugin could not describe itself: {0}")]
-    Trial(hookyard_domain::failure::PluginFailure),
-    #[error("the plugin's description of itself is not usable: {message}")]
-    Manifest { message: String },
-}
-
 /// What a module can do, told by what it imports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capability {
@@ -78,43 +41,11 @@ pub struct Capability {
 #[derive(Debug)]
 pub(super) struct Inspected {
     pub(super) capabilities: Vec<Capability>,
+    /// The line of the contract it was built for.
+    pub(super) line: Line,
     /// Full names of the two interfaces every plugin exports.
     pub(super) router: String,
     pub(super) lifecycle: String,
-}
-
-/// A name such as `wasi:io/streams@0.2.6`, taken apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct InterfaceName<'a> {
-    pub(super) interface: &'a str,
-    pub(super) version: &'a str,
-}
-
-impl<'a> InterfaceName<'a> {
-    pub(super) fn parse(name: &'a str) -> Self {
-        let (interface, version) = name.split_once('@').unwrap_or((name, ""));
-        Self { interface, version }
-    }
-
-    pub(super) fn package(self) -> &'a str {
-        self.interface.split_once('/').map_or(self.interface, |(package, _)| package)
-    }
-
-    pub(super) fn namespace(self) -> &'a str {
-        self.interface.split_once(':').map_or("", |(namespace, _)| namespace)
-    }
-
-    /// Versions of one line are compatible with each other (SemVer 2.0.0: below 1.0 the minor number breaks). A
-    /// pre-release is a line of its own.
-    pub(super) fn is_of_line(self, version: &str) -> bool {
-        line(self.version).is_some_and(|own| line(version) == Some(own))
-    }
-}
-
-fn line(version: &str) -> Option<(u64, u64)> {
-    let mut numbers = version.split('.').map(|number| number.parse::<u64>().ok());
-    let (major, minor, _patch) = (numbers.next()??, numbers.next()??, numbers.next()??);
-    Some(if major == 0 { (0, minor) } else { (major, 0) })
 }
 
 /// Accepts a module for compilation or says why not; never panics, whatever the bytes.
@@ -141,9 +72,12 @@ pub(super) fn inspect(wasm: &[u8], bytes_max: usize, features: WasmFeatures) -> 
     for import in &names.imports {
         check_import(import)?;
     }
+    let (line, router) = exported(&names.exports, contract::ROUTER, "router", &Line::ALL)?;
+    let (_, lifecycle) = exported(&names.exports, contract::LIFECYCLE, "lifecycle", &[line])?;
     Ok(Inspected {
-        router: exported(&names.exports, contract::ROUTER, "router")?,
-        lifecycle: exported(&names.exports, contract::LIFECYCLE, "lifecycle")?,
+        line,
+        router,
+        lifecycle,
         capabilities: names.imports.iter().filter_map(|import| capability(import)).collect(),
     })
 }
@@ -206,34 +140,34 @@ fn check_import(import: &str) -> Result<(), Refusal> {
     if name.namespace() == "wasi" {
         return Ok(());
     }
-    if name.package() == contract::PACKAGE {
-        if !name.is_of_line(contract::VERSION) {
-            return Err(Refusal::OtherContract {
-                plugin: name.version.to_owned(),
-                host: contract::VERSION,
-            });
-        }
-        if contract::OFFERED.iter().any(|(interface, _)| *interface == name.interface) {
-            return Ok(());
-        }
-        return Err(Refusal::NewerContract {
-            import: import.to_owned(),
+    if name.package() != contract::PACKAGE {
+        return Err(Refusal::UnknownImport { import: import.to_owned() });
+    }
+    let Some(line) = Line::of(name) else {
+        return Err(Refusal::OtherContract {
+            plugin: name.version.to_owned(),
             host: contract::VERSION,
         });
+    };
+    if line.offered().iter().any(|(interface, _)| *interface == name.interface) {
+        return Ok(());
     }
-    Err(Refusal::UnknownImport { import: import.to_owned() })
+    Err(Refusal::NewerContract {
+        import: import.to_owned(),
+        host: line.version(),
+    })
 }
 
-/// Finds an exported interface of the contract in any version of the host's line.
-fn exported(exports: &[String], interface: &str, missing: &'static str) -> Result<String, Refusal> {
+/// Finds an exported interface of the contract in one of these lines.
+fn exported(exports: &[String], interface: &str, missing: &'static str, lines: &[Line]) -> Result<(Line, String), Refusal> {
     let mut other = None;
     for export in exports {
         let name = InterfaceName::parse(export);
         if name.interface != interface {
             continue;
         }
-        if name.is_of_line(contract::VERSION) {
-            return Ok(export.clone());
+        if let Some(line) = Line::of(name).filter(|line| lines.contains(line)) {
+            return Ok((line, export.clone()));
         }
         other = Some(name.version.to_owned());
     }
@@ -352,15 +286,5 @@ mod tests {
     fn imports_of_inner_components_are_their_own_affair() {
         let wasm = component(r#"(component (component (import "acme:db/query@0.1.0" (instance))))"#);
         assert!(matches!(refusal(&wasm), Refusal::NotAPlugin { exports, .. } if exports == "nothing"));
-    }
-
-    #[test]
-    fn lines_are_compared_as_semver_has_them() {
-        let of_line = |name, version| InterfaceName::parse(name).is_of_line(version);
-        assert!(of_line("a:b/c@0.1.7", "0.1.0"));
-        assert!(!of_line("a:b/c@0.2.0", "0.1.0"));
-        assert!(of_line("a:b/c@1.4.0", "1.0.9"));
-        assert!(!of_line("a:b/c@0.2.0-rc-2023-11-10", "0.2.0"));
-        assert!(!of_line("a:b/c", "0.1.0"));
     }
 }

@@ -13,14 +13,17 @@
 //! `hookyard_domain::decision::check`, in the routing stage.
 //!
 //! Read on in `engine.rs` for how instances are made, `call.rs` for one run, `limits.rs` for what stops it,
-//! `contract.rs` for the types, `wasi.rs` and `replay.rs` for the little world a guest sees, `inspect.rs` for uploads.
+//! `contract/` for the types of each version, `wasi.rs` and `replay.rs` for the little world a guest sees, `inspect.rs` and
+//! `refusal.rs` for uploads.
 
 mod call;
 mod contract;
 mod engine;
 mod inspect;
+mod interface;
 mod limits;
 mod log;
+mod refusal;
 mod replay;
 mod seats;
 mod wasi;
@@ -33,17 +36,17 @@ use hookyard_domain::decision::Decision;
 use hookyard_domain::failure::{FailureClass, PluginFailure};
 use hookyard_domain::ids::ContentHash;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, ComponentExportIndex, Instance, InstancePre, Linker};
-use wasmtime::{AsContextMut, Store};
+use wasmtime::component::{Component, InstancePre, Linker};
 
-use self::call::{Executed, Setup, State, TypesDiffer};
+use self::call::{Executed, Setup, State};
 pub use self::contract::{Body, ConfigProblem, EndpointView, EventView, Manifest, VERSION as CONTRACT_VERSION};
-use self::contract::{CheckConfigResult, RouteParams, RouteResult};
+use self::contract::{Exports, Line};
 pub use self::engine::{Allocation, Engine, EngineError, Settings};
-pub use self::inspect::{Capability, Refusal};
-use self::inspect::{Inspected, InterfaceName};
+pub use self::inspect::Capability;
+use self::interface::InterfaceName;
 pub use self::limits::{CallLimits, MEMORY_BYTES_CEILING};
 pub use self::log::{Level, LogLine};
+pub use self::refusal::Refusal;
 
 /// What an answer may weigh beyond its payloads: records, headers, annotations, reasons. A million empty routes weigh
 /// ten times this and are refused while they are read.
@@ -75,13 +78,6 @@ struct Inner {
     capabilities: Vec<Capability>,
     instantiation: InstancePre<State>,
     exports: Exports,
-}
-
-/// Where the functions of the contract stand in the component.
-struct Exports {
-    route: ComponentExportIndex,
-    describe: ComponentExportIndex,
-    check_config: ComponentExportIndex,
 }
 
 /// One event to route.
@@ -140,7 +136,7 @@ impl Engine {
         let instantiation = link(runtime, &component)?
             .instantiate_pre(&component)
             .map_err(|error| types_differ(&error))?;
-        let exports = find_exports(&component, &inspected)?;
+        let exports = inspected.line.exports(&component, &inspected.router, &inspected.lifecycle)?;
         let manifest = self.describe(&instantiation, &exports)?;
         check_manifest(&manifest)?;
         let inner = Inner {
@@ -154,13 +150,10 @@ impl Engine {
         Ok(Module { inner: Arc::new(inner) })
     }
 
-    /// Runs `describe` in the sandbox, after comparing all three functions with the contract's types.
+    /// Lets the plugin describe itself, in the sandbox.
     fn describe(&self, module: &InstancePre<State>, exports: &Exports) -> Result<Manifest, Refusal> {
         let run = call::execute(self, module, self.check_setup("{}".into()), |store, instance| {
-            typed::<RouteParams<'_>, RouteResult>(store, instance, &exports.route)?;
-            typed::<(&str,), CheckConfigResult>(store, instance, &exports.check_config)?;
-            let describe = typed::<(), (Manifest,)>(store, instance, &exports.describe)?;
-            Ok(describe.call(store, ())?.0)
+            exports.describe(store, instance)
         });
         run.result.map_err(|failure| match failure.class {
             FailureClass::Contract => Refusal::TypesDiffer {
@@ -213,8 +206,7 @@ impl Module {
             ..
         } = &*self.inner;
         let run = call::execute(engine, instantiation, engine.check_setup(json.into()), |store, instance| {
-            let check = typed::<(&str,), CheckConfigResult>(store, instance, &exports.check_config)?;
-            Ok(check.call(store, (json,))?.0)
+            exports.check_config(store, instance, json)
         });
         run.result.map_err(ConfigRefused::Failed)?.map_err(ConfigRefused::Problems)
     }
@@ -242,12 +234,10 @@ impl Module {
             log,
             log_dropped,
         } = call::execute(engine, instantiation, setup, |store, instance| {
-            let route = typed::<RouteParams<'_>, RouteResult>(store, instance, &exports.route)?;
-            Ok(route.call(store, (call.event, call.endpoints))?.0)
+            exports.route(store, instance, call.event, call.endpoints)
         });
-        let result = result.and_then(|answer| Ok(answer?.into()));
         Run {
-            result,
+            result: result.flatten(),
             cpu,
             wall,
             memory_bytes_peak,
@@ -276,11 +266,19 @@ fn link(runtime: &wasmtime::Engine, component: &Component) -> Result<Linker<Stat
             return Err(Refusal::UnknownImport { import: import.to_owned() });
         };
         let name = InterfaceName::parse(import);
+        let line = if name.package() == contract::PACKAGE {
+            Line::of(name)
+        } else {
+            None
+        };
+        if line.is_none() && name.namespace() != "wasi" {
+            return Err(Refusal::UnknownImport { import: import.to_owned() });
+        }
         let mut target = linker.instance(import).map_err(|error| types_differ(&error))?;
         let items = instance.exports(runtime).map(|(name, item)| (name, item.ty));
-        let linked = if name.namespace() != "wasi" {
-            check_offered(import, name, items)?;
-            contract::link(&mut target, name.interface).map(drop)
+        let linked = if let Some(line) = line {
+            check_offered(import, name, line, items)?;
+            line.link(&mut target, name.interface)
         } else if name.is_of_line(WASI_VERSION) {
             wasi::link(&mut target, name.interface, items)
         } else {
@@ -291,36 +289,24 @@ fn link(runtime: &wasmtime::Engine, component: &Component) -> Result<Linker<Stat
     Ok(linker)
 }
 
-/// Refuses a function that a later version of the host's own line has added.
-fn check_offered<'a>(import: &str, name: InterfaceName<'_>, items: impl Iterator<Item = (&'a str, ComponentItem)>) -> Result<(), Refusal> {
-    let offered = contract::OFFERED.iter().find(|(interface, _)| *interface == name.interface);
+/// Refuses a function that a later version of the line has added.
+fn check_offered<'a>(
+    import: &str,
+    name: InterfaceName<'_>,
+    line: Line,
+    items: impl Iterator<Item = (&'a str, ComponentItem)>,
+) -> Result<(), Refusal> {
+    let offered = line.offered().iter().find(|(interface, _)| *interface == name.interface);
     let functions = offered.map_or(&[][..], |(_, functions)| functions);
     for (function, item) in items {
         if matches!(item, ComponentItem::ComponentFunc(_)) && !functions.contains(&function) {
             return Err(Refusal::NewerContract {
                 import: format!("{import}#{function}"),
-                host: CONTRACT_VERSION,
+                host: line.version(),
             });
         }
     }
     Ok(())
-}
-
-fn find_exports(component: &Component, inspected: &Inspected) -> Result<Exports, Refusal> {
-    let find = |interface: &str, function: &str| {
-        component
-            .get_export_index(None, interface)
-            .and_then(|instance| component.get_export_index(Some(&instance), function))
-            .ok_or_else(|| Refusal::TypesDiffer {
-                message: format!("{interface} has no function {function}"),
-                host: CONTRACT_VERSION,
-            })
-    };
-    Ok(Exports {
-        route: find(&inspected.router, "route")?,
-        describe: find(&inspected.lifecycle, "describe")?,
-        check_config: find(&inspected.lifecycle, "check-config")?,
-    })
 }
 
 fn types_differ(error: &wasmtime::Error) -> Refusal {
@@ -328,18 +314,6 @@ fn types_differ(error: &wasmtime::Error) -> Refusal {
         message: format!("{error:#}"),
         host: CONTRACT_VERSION,
     }
-}
-
-fn typed<P, R>(
-    store: &mut Store<State>,
-    instance: &Instance,
-    export: &ComponentExportIndex,
-) -> wasmtime::Result<wasmtime::component::TypedFunc<P, R>>
-where
-    P: wasmtime::component::ComponentNamedList + wasmtime::component::Lower,
-    R: wasmtime::component::ComponentNamedList + wasmtime::component::Lift,
-{
-    Ok(instance.get_typed_func(store.as_context_mut(), export).map_err(TypesDiffer)?)
 }
 
 /// Bounds what is stored and shown of a description.

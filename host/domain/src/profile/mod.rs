@@ -99,6 +99,17 @@ impl BreakerRule {
             block_for: self.block_for.or(tenants_block_for),
         }
     }
+
+    /// What the outcome of an attempt says about the endpoint.
+    pub fn verdict(&self, outcome: Outcome) -> breaker::Verdict {
+        if outcome.is_success() {
+            breaker::Verdict::Works
+        } else if (self.counts)(outcome) {
+            breaker::Verdict::Fails
+        } else {
+            breaker::Verdict::Unknown
+        }
+    }
 }
 
 impl Profile {

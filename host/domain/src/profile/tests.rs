@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::attempt::{ErrorClass, Settlement, settle};
+use crate::breaker::Verdict;
 use crate::decision::reserved_header;
 use crate::time::Timestamp;
 use proptest::prelude::*;
@@ -50,10 +51,13 @@ fn no_profile_counts_a_success_or_our_own_fault() {
         assert!(!(profile.breaker.counts)(Outcome::Error(ErrorClass::Internal)), "{profile}");
         for status in 200..300 {
             assert!(!(profile.breaker.counts)(Outcome::Status(status)), "{profile}");
+            assert_eq!(profile.breaker.verdict(Outcome::Status(status)), Verdict::Works, "{profile}");
         }
         for status in (100..200).chain(300..600) {
-            assert!((profile.breaker.counts)(Outcome::Status(status)), "{profile}");
+            assert_eq!(profile.breaker.verdict(Outcome::Status(status)), Verdict::Fails, "{profile}");
         }
+        let ours = Outcome::Error(ErrorClass::Internal);
+        assert_eq!(profile.breaker.verdict(ours), Verdict::Unknown, "{profile}");
     }
 }
 

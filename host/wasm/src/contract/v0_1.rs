@@ -1,32 +1,32 @@
-//! The plugin contract as the host speaks it: the types of `sdk-guest/wit/0.1.0` and the interfaces it imports.
+//! Line 0.1 of the contract: the types of `sdk-guest/wit/0.1.0`, the functions it imports and the calls it answers.
 //!
-//! The types are written out by hand rather than generated, because a generated parameter owns its strings while these
+//! The types are written by hand rather than generated, because a generated parameter owns its strings while these
 //! borrow: a payload goes from the event into the guest's memory in one copy. Nothing is taken on trust by that. When
 //! a module is compiled, wasmtime compares every function used here with the type the module declares, names of fields
 //! and cases included, and a module that differs is refused.
 //!
-//! A record of a released contract never changes shape. A new line of the contract is a new file beside this one.
+//! A record of a released contract never changes shape.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use hookyard_domain::decision::{Content, Decision, DropReason, Plan, Route, Skip};
 use hookyard_domain::failure::{FailureClass, PluginFailure};
-use wasmtime::StoreContextMut;
-use wasmtime::component::{ComponentType, Lift, LinkerInstance, Lower, WasmList, WasmStr};
+use wasmtime::component::{
+    Component, ComponentExportIndex, ComponentNamedList, ComponentType, Instance, Lift, LinkerInstance, Lower, TypedFunc, WasmList, WasmStr,
+};
+use wasmtime::{AsContextMut, Store, StoreContextMut};
 
-use super::call::State;
-use super::log::{LINE_BYTES_MAX, Level, cut};
+use super::{FAILURE_CODE_BYTES_MAX, FAILURE_MESSAGE_BYTES_MAX, find};
+use crate::call::{State, TypesDiffer};
+use crate::log::{LINE_BYTES_MAX, Level, cut};
+use crate::refusal::Refusal;
 
-/// The contract this host speaks. The minor number is the breaking one until 1.0.
-pub const VERSION: &str = "0.1.0";
+/// The newest version of this line that the host speaks.
+pub(super) const VERSION: &str = "0.1.0";
 
-pub(super) const PACKAGE: &str = "hookyard:plugin";
-pub(super) const ROUTER: &str = "hookyard:plugin/router";
-pub(super) const LIFECYCLE: &str = "hookyard:plugin/lifecycle";
-
-/// What the host offers, by interface; `types` has no functions. An import outside of this list is from a newer
-/// contract and refuses the module by name.
+/// What the host offers, by interface; `types` has no functions. An import that is not in this list is from a newer
+/// version, and the module is refused with its name.
 pub(super) const OFFERED: &[(&str, &[&str])] = &[
     ("hookyard:plugin/types", &[]),
     ("hookyard:plugin/log", &["enabled", "write"]),
@@ -36,12 +36,6 @@ pub(super) const OFFERED: &[(&str, &[&str])] = &[
 
 /// Fields looked at in one log line; more would not fit the line.
 const LOG_FIELDS_MAX: usize = 16;
-
-/// Bytes kept of a failure's message, a little over what a person reads.
-const FAILURE_MESSAGE_BYTES_MAX: usize = 1 << 10;
-
-/// Bytes kept of a failure's code, which becomes a metric label.
-const FAILURE_CODE_BYTES_MAX: usize = 64;
 
 /// A payload, seen as text wherever it is text. [`Body::of`] looks at every byte: call it once per event.
 #[derive(Debug, Clone, Copy, ComponentType, Lower)]
@@ -116,7 +110,7 @@ pub struct ConfigProblem {
 
 #[derive(ComponentType, Lift)]
 #[component(variant)]
-pub(super) enum BodyAnswer {
+enum BodyAnswer {
     #[component(name = "text")]
     Text(String),
     #[component(name = "binary")]
@@ -125,7 +119,7 @@ pub(super) enum BodyAnswer {
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
-pub(super) struct ContentAnswer {
+struct ContentAnswer {
     #[component(name = "content-type")]
     content_type: String,
     body: BodyAnswer,
@@ -133,7 +127,7 @@ pub(super) struct ContentAnswer {
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
-pub(super) struct RouteAnswer {
+struct RouteAnswer {
     endpoint: u32,
     content: Option<u32>,
     headers: Vec<(String, String)>,
@@ -143,14 +137,14 @@ pub(super) struct RouteAnswer {
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
-pub(super) struct SkipAnswer {
+struct SkipAnswer {
     endpoint: u32,
     reason: String,
 }
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
-pub(super) struct PlanAnswer {
+struct PlanAnswer {
     contents: Vec<ContentAnswer>,
     routes: Vec<RouteAnswer>,
     skips: Vec<SkipAnswer>,
@@ -159,14 +153,14 @@ pub(super) struct PlanAnswer {
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
-pub(super) struct DropAnswer {
+struct DropAnswer {
     code: String,
     message: String,
 }
 
 #[derive(ComponentType, Lift)]
 #[component(variant)]
-pub(super) enum DecisionAnswer {
+enum DecisionAnswer {
     #[component(name = "pass")]
     Pass,
     #[component(name = "deliver")]
@@ -179,7 +173,7 @@ pub(super) enum DecisionAnswer {
 #[component(enum)]
 #[repr(u8)]
 #[allow(dead_code, reason = "lifting makes the cases from their numbers")]
-pub(super) enum FailureKind {
+enum FailureKind {
     #[component(name = "bad-event")]
     BadEvent,
     #[component(name = "bad-config")]
@@ -192,18 +186,73 @@ pub(super) enum FailureKind {
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
-pub(super) struct FailureAnswer {
+struct FailureAnswer {
     kind: FailureKind,
     code: String,
     message: String,
 }
 
 /// Parameters and result of `router.route`.
-pub(super) type RouteParams<'a> = (EventView<'a>, &'a [EndpointView<'a>]);
-pub(super) type RouteResult = (Result<DecisionAnswer, FailureAnswer>,);
+type RouteParams<'a> = (EventView<'a>, &'a [EndpointView<'a>]);
+type RouteResult = (Result<DecisionAnswer, FailureAnswer>,);
 
 /// Result of `lifecycle.check-config`, whose one parameter is the document.
-pub(super) type CheckConfigResult = (Result<(), Vec<ConfigProblem>>,);
+type CheckConfigResult = (Result<(), Vec<ConfigProblem>>,);
+
+/// Where the functions of this line are in a component.
+pub(crate) struct Exports {
+    route: ComponentExportIndex,
+    describe: ComponentExportIndex,
+    check_config: ComponentExportIndex,
+}
+
+impl Exports {
+    pub(super) fn find(component: &Component, router: &str, lifecycle: &str) -> Result<Self, Refusal> {
+        Ok(Self {
+            route: find(component, router, "route", VERSION)?,
+            describe: find(component, lifecycle, "describe", VERSION)?,
+            check_config: find(component, lifecycle, "check-config", VERSION)?,
+        })
+    }
+
+    /// Compares all three functions with the contract's types, and calls `describe`.
+    pub(super) fn describe(&self, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<Manifest> {
+        typed::<RouteParams<'_>, RouteResult>(store, instance, &self.route)?;
+        typed::<(&str,), CheckConfigResult>(store, instance, &self.check_config)?;
+        let describe = typed::<(), (Manifest,)>(store, instance, &self.describe)?;
+        Ok(describe.call(store, ())?.0)
+    }
+
+    pub(super) fn check_config(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+        json: &str,
+    ) -> wasmtime::Result<Result<(), Vec<ConfigProblem>>> {
+        let check = typed::<(&str,), CheckConfigResult>(store, instance, &self.check_config)?;
+        Ok(check.call(store, (json,))?.0)
+    }
+
+    pub(super) fn route(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+        event: EventView<'_>,
+        endpoints: &[EndpointView<'_>],
+    ) -> wasmtime::Result<Result<Decision, PluginFailure>> {
+        let route = typed::<RouteParams<'_>, RouteResult>(store, instance, &self.route)?;
+        let (answer,) = route.call(store, (event, endpoints))?;
+        Ok(answer.map(Decision::from).map_err(PluginFailure::from))
+    }
+}
+
+fn typed<P, R>(store: &mut Store<State>, instance: &Instance, export: &ComponentExportIndex) -> wasmtime::Result<TypedFunc<P, R>>
+where
+    P: ComponentNamedList + Lower,
+    R: ComponentNamedList + Lift,
+{
+    Ok(instance.get_typed_func(store.as_context_mut(), export).map_err(TypesDiffer)?)
+}
 
 #[derive(Clone, Copy, ComponentType, Lift)]
 #[component(enum)]
@@ -292,10 +341,9 @@ impl From<FailureAnswer> for PluginFailure {
     }
 }
 
-/// Defines the functions of one offered interface, or says `false` when the name is not one of [`OFFERED`].
-pub(super) fn link(linker: &mut LinkerInstance<'_, State>, interface: &str) -> wasmtime::Result<bool> {
+/// Defines the functions of one interface of [`OFFERED`]; another name defines nothing, for it has been refused before.
+pub(super) fn link(linker: &mut LinkerInstance<'_, State>, interface: &str) -> wasmtime::Result<()> {
     match interface {
-        "hookyard:plugin/types" => {}
         "hookyard:plugin/log" => {
             linker.func_wrap("enabled", |store: StoreContextMut<'_, State>, (level,): (WireLevel,)| {
                 Ok((store.data().log.wants(level.into()),))
@@ -315,9 +363,9 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, State>, interface: &str) -> w
                 Ok((store.data_mut().random.next_u64(),))
             })?;
         }
-        _ => return Ok(false),
+        _ => {}
     }
-    Ok(true)
+    Ok(())
 }
 
 type LogLineParams = (WireLevel, WasmStr, WasmList<(WasmStr, WasmStr)>);
