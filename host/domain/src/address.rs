@@ -1,17 +1,18 @@
 //! Where a delivery may go: the addresses of the public internet and nothing else.
 //!
-//! An endpoint's URL is a stranger's text, and its name resolves to whatever its owner wants, at every look-up anew. So the
-//! question is put to each address just before a connection is made to it (promise E1); this file only answers it, from one
-//! table of every range that is special by the registries of IANA. The table is read from the top and the first row that
-//! holds the address names it, so the narrower of two rows comes first.
+//! Anyone may write an endpoint's URL, and whoever owns its host name can let it resolve to another address at every
+//! look-up. So each address is checked just before a connection is made to it (promise E1). This file only answers whether
+//! an address is allowed, from one table of all ranges that the registries of IANA list as special. The first row of the
+//! table that holds the address decides what it is called, so a narrow range comes before a wider one around it.
 //!
-//! An IPv4 address inside an IPv6 one is judged, too:
+//! An IPv4 address inside an IPv6 address is checked too:
 //!
-//! * IPv4-mapped (`::ffff:0:0/96`) is another spelling of the IPv4 address: the socket talks IPv4. It is unwrapped first.
-//! * NAT64, 6to4, Teredo, IPv4-compatible and IPv4-translated are refused whatever they hold. A gateway on the way unwraps
-//!   them, out of our sight and perhaps inside our own network, and a receiver with a public IPv4 address has an A record
-//!   and needs none of them. An operator whose network has nothing but NAT64 can allow it; the address inside is judged
-//!   even then.
+//! * IPv4-mapped (`::ffff:0:0/96`) is another spelling of the IPv4 address, and the connection is made over IPv4. Such an
+//!   address is replaced by the IPv4 address before the check.
+//! * NAT64, 6to4, Teredo, IPv4-compatible and IPv4-translated addresses are refused whatever is inside them. A gateway takes
+//!   the IPv4 address out of them where we cannot see it, perhaps within our own network. A receiver with a public IPv4
+//!   address has an A record and needs none of these. An operator whose network has nothing but NAT64 can allow it; the
+//!   address inside is checked even then.
 //!
 //! Not seen here: a translation prefix that an operator chose for their own network (RFC 6052, section 2.2), ISATAP interface
 //! ids, and what a public address forwards to. The first two are for the operator's own packet filter.
@@ -42,7 +43,7 @@ pub enum CidrError {
         /// 32 or 128.
         bits_max: u8,
     },
-    /// The address has bits outside its prefix; which of the two is meant cannot be told.
+    /// The address has bits beyond its prefix, so either the address or the prefix is wrong.
     #[error("the address has bits beyond its {bits} prefix bits; the range begins at {network}")]
     HostBits {
         /// The bits asked for.
@@ -50,8 +51,8 @@ pub enum CidrError {
         /// The network address that this many bits leave.
         network: IpAddr,
     },
-    /// The range lies within the IPv4-mapped addresses, which are judged as IPv4 and would never match.
-    #[error("IPv4-mapped addresses are judged as IPv4: write the IPv4 range")]
+    /// The range lies within the IPv4-mapped addresses, which are checked as IPv4 and would never match.
+    #[error("IPv4-mapped addresses are checked as IPv4: write the IPv4 range")]
     Mapped,
 }
 
@@ -93,7 +94,7 @@ impl Cidr {
 /// IPv4-mapped addresses are `::ffff:0:0/96` (RFC 4291, section 2.5.5.2).
 const MAPPED_PREFIX_BITS: u8 = 96;
 
-/// Digits alone: `u8::from_str` would take a plus sign.
+/// Digits only: `u8::from_str` would accept a plus sign.
 fn parse_prefix_bits(text: &str) -> Option<u8> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
@@ -142,7 +143,7 @@ impl FromStr for Cidr {
 /// Whether deliveries may go to the node itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Loopback {
-    /// They may not: whatever listens on a loopback address trusts its callers.
+    /// They may not: what listens on a loopback address trusts its callers.
     #[default]
     Refused,
     /// They may, for a test whose receiver runs on the same machine.
@@ -161,7 +162,7 @@ pub struct AddressPolicy {
 /// An address that deliveries may not go to, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forbidden {
-    /// The address as it was asked about, or the IPv4 address inside it when that alone is the reason.
+    /// The address that was asked about, or the IPv4 address inside it where that alone is the reason.
     pub address: IpAddr,
     /// The range that holds it, e.g. `10.0.0.0/8`.
     pub range: &'static str,
@@ -180,7 +181,7 @@ impl fmt::Display for Forbidden {
 impl std::error::Error for Forbidden {}
 
 impl AddressPolicy {
-    /// Judges one address, just before a connection is made to exactly it.
+    /// Checks one address. To be asked just before a connection is made to this very address.
     pub fn check(&self, address: IpAddr) -> Result<(), Forbidden> {
         let judged = address.to_canonical();
         self.check_as_is(judged).map_err(|forbidden| Forbidden { address, ..forbidden })?;
@@ -221,7 +222,7 @@ fn embedded_ipv4(address: IpAddr) -> Option<Ipv4Addr> {
         [0, 0, 0, 0, 0xffff, 0, ..] => Some(low_32),
         // NAT64: the well-known prefix (RFC 6052, section 2.1), and the local one (RFC 8215) as if it were a /96.
         [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 1, ..] => Some(low_32),
-        // Teredo: the client's address with every bit turned over (RFC 4380, section 4).
+        // Teredo: the client's address with every bit inverted (RFC 4380, section 4).
         [0x2001, 0, ..] => Some(Ipv4Addr::from_bits(!(bits as u32))),
         // 6to4: bits 16..48 (RFC 3056, section 2).
         [0x2002, ..] => Some(Ipv4Addr::from_bits((bits >> 80) as u32)),
@@ -246,10 +247,11 @@ static RANGES: LazyLock<Vec<(Cidr, &'static Row)>> = LazyLock::new(|| {
     FORBIDDEN.iter().map(|row| (cidr(row), row)).collect()
 });
 
-/// Every range that is not for a public receiver, narrower before wider.
+/// Every range in which there is no public receiver, narrow before wide.
 ///
-/// After the IANA registries of IPv4 and IPv6 special-purpose addresses (RFC 6890), of multicast, and of the IPv6 address
-/// space; ranges those call globally reachable (AS112, AMT, 6to4 relays) are here where no webhook receiver can live.
+/// From the IANA registries of IPv4 and IPv6 special-purpose addresses (RFC 6890), of multicast, and of the IPv6 address
+/// space. Some of these ranges are globally reachable (AS112, AMT, 6to4 relays) and are here because no webhook receiver
+/// can be in them.
 const FORBIDDEN: &[Row] = &[
     row("0.0.0.0/8", "this network", "RFC 791"),
     row("10.0.0.0/8", "private", "RFC 1918"),

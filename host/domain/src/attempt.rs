@@ -1,8 +1,8 @@
 //! What the outcome of one HTTP try means for its delivery.
 //!
 //! [`settle`] is the whole rule: success, a status that the profile calls final, another attempt later, or no attempt left.
-//! A delivery's attempts number 1..n without gaps and it is terminal exactly when it is completed (promise D1); the store
-//! keeps that, this file decides when. How the request was made and how an error was classified is `egress`'s business.
+//! A delivery's attempts are numbered 1..n without gaps, and it is terminal exactly when it is completed (promise D1): this
+//! file decides when, and the store keeps it so. How a request is made and its errors are classified is up to `egress`.
 
 use crate::profile::Profile;
 use crate::retry::AttemptsMax;
@@ -20,18 +20,18 @@ words! {
         Connect = "connect",
         /// The TLS handshake or the certificate failed.
         Tls = "tls",
-        /// The total deadline passed, in whichever part of the try.
+        /// The total deadline passed, whatever the try was doing.
         Timeout = "timeout",
-        /// What came back is not HTTP, or broke off before the status.
+        /// What came back is not HTTP, or ended before the status.
         Protocol = "protocol",
         /// The endpoint's URL cannot be requested.
         InvalidUrl = "invalid-url",
-        /// A fault of our own: a resolver, a file handle, a shutdown in mid-flight.
+        /// A fault of our own: a resolver that does not answer, no file handle left, a shutdown during the try.
         Internal = "internal",
     }
 }
 
-/// How one try ended. A response body that was too large is cut, not an error, so it ends as its status.
+/// How one try ended. A response body that is too large is cut, which is not an error: the status is the outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The receiver answered with this status, e.g. 200.
@@ -46,8 +46,8 @@ impl Outcome {
         matches!(self, Self::Status(200..=299))
     }
 
-    /// Whether it failed through the receiver. Neither our own faults nor a URL or address that was never called are the
-    /// receiver's. What of this moves an endpoint's breaker is said by its profile ([`crate::profile::BreakerRule::verdict`]).
+    /// Whether the receiver made it fail. Not so when we failed ourselves, or when the URL or its address was never called.
+    /// Which outcomes move an endpoint's breaker is said by its profile ([`crate::profile::BreakerRule::verdict`]).
     pub const fn is_receivers_failure(self) -> bool {
         match self {
             Self::Status(_) => !self.is_success(),
@@ -112,8 +112,8 @@ impl DeliveryState {
 
 /// Decides what becomes of a delivery whose attempt `attempt_number` (from 1) ended at `now` with `outcome`.
 ///
-/// Our own faults use up attempts like the receiver's: an attempt was made and is in the list, and a delivery that always
-/// fails here must end at some time. `unit_random` (0.0..=1.0) chooses the jitter; see
+/// Our own faults use up attempts as the receiver's do: the attempt is in the list, and a delivery that always fails through
+/// us must end at some time. `unit_random` (0.0..=1.0) chooses the jitter; see
 /// [`crate::retry::Schedule::wait_after`].
 pub fn settle(
     profile: &Profile,

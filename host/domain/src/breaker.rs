@@ -3,7 +3,7 @@
 //! Two small state machines with one vocabulary. [`Breaker`] counts an endpoint's failed attempts in a row.
 //! [`PluginBreaker`] looks at the rate of a plugin's failed runs, since one bad event between good ones says nothing about
 //! it. Both then let one probe through at a time. The end of everything that was let in is reported with the [`Admit`] that
-//! let it in and a [`Verdict`]: only so can a probe be told from what was let in before the block and ends during the probe.
+//! let it in and a [`Verdict`]. Otherwise an attempt from before the block that ends during the probe would be taken for it.
 //!
 //! What counts as a failure is decided before it gets here: [`crate::profile::BreakerRule::verdict`] (promise D3) and
 //! [`crate::failure::FailureClass::counts_against_plugin`]. Each node has its own breakers; which endpoints are blocked is
@@ -17,8 +17,8 @@ use crate::time::Timestamp;
 /// is a verdict.
 const PROBE_EXPECTED_WITHIN: Duration = Duration::from_secs(30);
 
-/// When a probe that was never reported is given up and another may go. Above the longest deadline an operator can set,
-/// 300 s: this is for a probe whose end is never reported, so that an endpoint cannot stay blocked for good.
+/// When a probe whose end is not reported is given up and another may go, so that an endpoint cannot stay blocked for ever.
+/// Above the longest deadline an operator can set, 300 s.
 const PROBE_LOST_AFTER: Duration = Duration::from_secs(600);
 
 /// Whether work may go ahead now.
@@ -49,9 +49,9 @@ pub enum Verdict {
 /// The state of an endpoint's breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Deliveries go through; so many attempts in a row have failed.
+    /// Deliveries go through.
     Passing {
-        /// Failed attempts since the last success, below the number that blocks.
+        /// Failed attempts since the last success, fewer than the number that blocks.
         failures: u32,
     },
     /// Deliveries wait; the first to ask from this moment on is the probe.
@@ -77,7 +77,7 @@ pub struct Settings {
 pub struct Breaker {
     settings: Settings,
     state: State,
-    /// When the last probe was admitted; says in `Probing` whether it is lost.
+    /// When the last probe was let in. In `Probing` this tells whether it is lost.
     probe_admitted_at: Timestamp,
 }
 
@@ -91,7 +91,7 @@ impl Breaker {
         }
     }
 
-    /// A breaker that blocks until this moment, as the one did that was kept in the database.
+    /// A breaker that blocks until this moment, to go on from what the database says of an endpoint.
     pub const fn blocked(settings: Settings, until: Timestamp) -> Self {
         Self {
             state: State::Blocked { until },
@@ -127,10 +127,10 @@ impl Breaker {
 
     /// Reports how an attempt ended that was let in with this answer.
     ///
-    /// A success makes everything pass again whatever the state, even that of an attempt from before the block: the receiver
-    /// works. A failure counts while the breaker passes. After that only the probe's does: attempts that were in flight when
-    /// the block began neither prolong it nor end the probe. A probe that gave no verdict is followed by another at once
-    /// (promise D3).
+    /// After a success everything passes again, whatever the state was, and even if the attempt was made before the block:
+    /// the receiver works. A failure counts while the breaker passes. Later only the probe's failure counts: attempts that
+    /// were in flight when the block began neither prolong it nor end the probe. A probe that gave no verdict is followed by
+    /// another at once (promise D3).
     pub fn report(&mut self, admitted: Admit, verdict: Verdict, now: Timestamp) {
         let is_probe = admitted == Admit::Probe;
         match (verdict, self.state) {
@@ -175,16 +175,16 @@ impl Breaker {
     }
 }
 
-/// The time a plugin's breaker looks back.
+/// How far back a plugin's breaker looks.
 pub const PLUGIN_WINDOW: Duration = Duration::from_secs(60);
 
-/// Runs within the window below which nothing is concluded: one failure of one run is not a rate.
+/// With fewer runs than this within the window nothing is concluded: one failure of one run is not a rate.
 pub const PLUGIN_RUNS_MIN: u32 = 20;
 
-/// First wait of a stopped plugin, and the longest; it doubles in between. A version that is fixed or a cause that passes
-/// is noticed within a second at first, and a broken one costs a run a minute in the end.
+/// The first wait of a stopped plugin; each further one is twice as long, up to [`PLUGIN_BACKOFF_MAX`]. A cause that passes
+/// soon is noticed within a second, and a plugin that stays broken costs one run a minute.
 pub const PLUGIN_BACKOFF_FIRST: Duration = Duration::from_secs(1);
-/// See [`PLUGIN_BACKOFF_FIRST`].
+/// The longest wait of a stopped plugin.
 pub const PLUGIN_BACKOFF_MAX: Duration = Duration::from_secs(60);
 
 /// One slot of the window for each of its seconds.
@@ -195,12 +195,12 @@ const WINDOW_SLOTS: usize = PLUGIN_WINDOW.as_secs() as usize;
 pub enum PluginState {
     /// Events are routed.
     Closed,
-    /// Events are held until this moment, when one probes.
+    /// Events wait until this moment, when one probes.
     Open {
         /// When a probe may go.
         until: Timestamp,
     },
-    /// One event probes; the others are held.
+    /// One event probes; the others wait.
     Probing,
 }
 
@@ -209,7 +209,7 @@ pub enum PluginState {
 #[derive(Debug, Clone)]
 pub struct PluginBreaker {
     state: PluginState,
-    /// Runs and failures by second, each in slot `second mod 60`: fixed in size however many runs there are.
+    /// Runs and failures of each second, in slot `second mod 60`, so that its size does not depend on the number of runs.
     window: [Second; WINDOW_SLOTS],
     /// How long the next opening lasts.
     backoff: Duration,
@@ -267,8 +267,8 @@ impl PluginBreaker {
 
     /// Reports how a run ended that was let in with this answer.
     ///
-    /// While closed every verdict counts, and a run without one does not. After that only the probe's does: runs that began
-    /// earlier change nothing. A probe that gave no verdict is followed by another at once, with the same back-off.
+    /// While closed every verdict counts, and a run without a verdict does not. Later only the probe's verdict counts: runs
+    /// that began before change nothing. A probe that gave no verdict is followed by another at once, with the same back-off.
     pub fn report(&mut self, admitted: Admit, verdict: Verdict, now: Timestamp) {
         match (self.state, verdict) {
             (PluginState::Closed, Verdict::Works | Verdict::Fails) => {

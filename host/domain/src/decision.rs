@@ -1,12 +1,12 @@
-//! What a router says about an event, and what is made of it.
+//! What a router answers about an event, and the check of that answer.
 //!
-//! A plugin, a mapping and the built-in subscriptions all answer with a [`Decision`]. It refers to endpoints by their index
-//! among the candidates it was offered, so it cannot name one it was not. [`check`] is the one gate between such an answer
-//! and the store: what passes can be stored as it is and sent as it is. It refuses the whole answer at the first fault and
-//! repairs nothing, because half a decision is not what its author meant.
+//! A plugin, a mapping and the built-in subscriptions all answer with a [`Decision`]. It names endpoints by their index in the
+//! list of candidates it was given, so it cannot name any other endpoint. Every answer goes through [`check`] before it is
+//! stored: what passes can be stored as it is and sent as it is. The whole answer is refused at the first fault and nothing
+//! in it is repaired, because half a decision is not what its author meant.
 //!
-//! Not known here: where candidates come from, what the payload looks like, how the guest was run. Which headers the host
-//! sets itself is told by [`reserved_header`]; the faults that can be found stand in [`Refused`].
+//! Not known here: where candidates come from, what the payload looks like, how the guest was run. [`reserved_header`] says
+//! which headers the host sets itself, [`Refused`] lists the faults that can be found.
 
 mod headers;
 mod refused;
@@ -36,7 +36,7 @@ pub struct Plan {
     pub contents: Vec<Content>,
     /// The deliveries, at least one, each to another endpoint.
     pub routes: Vec<Route>,
-    /// Candidates that were passed over, with the reason, for their owners to read.
+    /// Candidates that get nothing, with the reason, for their owners to read.
     pub skips: Vec<Skip>,
     /// Free notes kept with the decision, e.g. which rule matched.
     pub annotations: Vec<(String, String)>,
@@ -82,8 +82,8 @@ pub struct DropReason {
     pub message: String,
 }
 
-/// Bounds on a decision. There is no bound on routes and skips of its own: an endpoint occurs once, so there are at most as
-/// many as candidates.
+/// Bounds on a decision. Routes and skips have no bound of their own: an endpoint appears once, so there are no more of them
+/// than there are candidates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Most contents.
@@ -109,13 +109,13 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Enough for a payload per kind of receiver; a payload per receiver would be a database row each, for one event.
+    /// Enough for one payload for each kind of receiver. One for each receiver would be as many rows, for a single event.
     pub const CONTENTS_MAX: usize = 64;
     /// All contents go to the store in one transaction, and are held in memory once per event being routed.
     pub const CONTENTS_BYTES_MAX: usize = 16 * 1024 * 1024;
-    /// Beside the host's own some dozen headers; common servers accept a hundred.
+    /// The host adds about a dozen of its own; common servers accept a hundred.
     pub const HEADERS_MAX: usize = 32;
-    /// Common servers refuse a header section above 8 KiB, and ours come on top.
+    /// Common servers refuse more than 8 KiB to 16 KiB of headers in all, the host's own included.
     pub const HEADERS_BYTES_MAX: usize = 8 * 1024;
     /// Notes are for people to read beside the decision.
     pub const ANNOTATIONS_MAX: usize = 32;
@@ -127,7 +127,7 @@ impl Limits {
     pub const DROP_CODE_CHARS_MAX: usize = 64;
     /// A paragraph.
     pub const DROP_MESSAGE_BYTES_MAX: usize = 1024;
-    /// Longer than any pause between a night and a long weekend, shorter than payloads are kept anywhere.
+    /// Enough for a pause over a night or a long weekend, and shorter than payloads are kept anywhere.
     pub const DELAY_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 }
 
@@ -183,8 +183,8 @@ fn check_plan(mut plan: Plan, candidates: usize, limits: &Limits) -> Result<Plan
     Ok(plan)
 }
 
-/// Every endpoint named is a candidate and named once. The list of routes and skips ends at its first fault, so at most one
-/// more than `candidates` is looked at, however many a guest returned.
+/// Every endpoint that is named is a candidate and is named once. The search ends at the first fault, so no more than
+/// `candidates` and one entries are looked at, however many a guest returned.
 fn check_endpoints(plan: &Plan, candidates: usize) -> Result<(), Refused> {
     let mut named = vec![false; candidates];
     let routes = plan

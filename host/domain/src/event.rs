@@ -1,13 +1,13 @@
 //! How far an accepted event has come.
 //!
-//! An event is either still to be routed, or it carries the one decision that was made of it. Only this word is known here;
-//! the payload, the decision's text and the deliveries are rows of the store.
+//! An event is either still to be routed, or there is a decision about it. Only the words for that are here; the payload, the
+//! decision's text and the deliveries are rows of the store.
 
 use crate::words::words;
 
 words! {
-    /// How far an event has come. Stored with it; promise R1: once decided, it never changes, except that a held event is
-    /// released into routing again or given up.
+    /// How far an event has come. Once decided it never changes (promise R1), except that a held event is routed again or
+    /// given up.
     pub enum EventState {
         /// Accepted and committed; waits for routing.
         Pending = "pending",
@@ -33,7 +33,7 @@ words! {
 }
 
 impl EventState {
-    /// Whether nothing moves the event any more by itself or by a new plugin version. `Held` is not terminal: it waits.
+    /// Whether neither time nor a new plugin version moves the event any more. `Held` is not terminal: it waits.
     pub const fn is_terminal(self) -> bool {
         match self {
             Self::Routed | Self::Dropped | Self::DeadLettered => true,

@@ -1,15 +1,15 @@
 //! How a plugin run fails, and what its sender wants done about it.
 //!
-//! A failed run is not a failed delivery: it uses up no attempt and moves no endpoint's breaker. The guest may name its own
-//! kind of failure, the host adds those it sees from outside, and the sender's policy decides what becomes of the event.
-//! When a plugin that keeps failing is left alone is [`crate::breaker::PluginBreaker`]'s question.
+//! A failed run is not a failed delivery: it uses up no attempt and moves no endpoint's breaker. Some kinds of failure are
+//! reported by the guest, others are seen by the host from outside. The sender's policy decides what becomes of the event,
+//! and [`crate::breaker::PluginBreaker`] when a plugin that keeps failing is left alone.
 
 use std::fmt;
 
 use crate::words::words;
 
 words! {
-    /// What went wrong in a run, by who has to act on it.
+    /// What went wrong in a run. Each class says who has to act.
     pub enum FailureClass {
         /// The plugin says that this event can never be handled.
         BadEvent = "bad-event",
@@ -17,7 +17,7 @@ words! {
         BadConfig = "bad-config",
         /// The plugin says that another try may work.
         Transient = "transient",
-        /// The plugin reports a defect of its own, or left with an unknown exit code.
+        /// The plugin reports a defect of its own, or ended with an unknown exit code.
         Internal = "internal",
         /// The guest trapped: a panic, an `unreachable`, an access out of bounds.
         Trap = "trap",
@@ -31,7 +31,7 @@ words! {
         StackOverflow = "stack-overflow",
         /// It answered, but the answer broke a rule of [`crate::decision::check`].
         OutputRefused = "output-refused",
-        /// It does not keep the plugin contract: a missing export, an unknown import, an answer that is not one.
+        /// It does not keep the plugin contract: a missing export, an unknown import, an answer that cannot be read.
         Contract = "contract",
     }
 }
@@ -39,8 +39,8 @@ words! {
 impl FailureClass {
     /// Whether the run counts towards the plugin's breaker.
     ///
-    /// Not counted: what a single event caused (`BadEvent`), what may pass by itself (`Transient`) and what the host caused
-    /// (`WallCap`). A flood of malformed events must not stop a plugin that refuses them rightly.
+    /// Not counted: what a single event caused (`BadEvent`), what another try may not meet again (`Transient`) and what the
+    /// host caused (`WallCap`). A flood of malformed events must not stop a plugin that is right to refuse them.
     pub const fn counts_against_plugin(self) -> bool {
         match self {
             Self::BadEvent | Self::Transient | Self::WallCap => false,
@@ -60,11 +60,11 @@ words! {
     /// What a sender wants done with an event whose plugin failed.
     #[derive(Default)]
     pub enum FailurePolicy {
-        /// Keep the event, show it, and route it again once a version works. The default: neither lets through what a
-        /// filter was there to stop, nor loses what a bad deployment touched.
+        /// Keep the event, show it, and route it again once a version works. The default: nothing gets past a filter that is
+        /// broken, and no event is lost to a bad deployment.
         #[default]
         Hold = "hold",
-        /// Set the event aside for good, for inspection.
+        /// Keep the event for inspection and never route it again.
         DeadLetter = "dead-letter",
         /// Deliver the payload as received to every candidate, as if there were no plugin.
         PassThrough = "pass-through",
@@ -76,7 +76,7 @@ words! {
 pub struct PluginFailure {
     /// Who has to act.
     pub class: FailureClass,
-    /// A short stable code for metrics, the plugin's own or the host's, e.g. `memory-limit`; may be empty.
+    /// A short code for metrics that does not change, the plugin's or the host's, e.g. `memory-limit`; may be empty.
     pub code: String,
     /// What happened, in the words of the plugin or the host.
     pub message: String,

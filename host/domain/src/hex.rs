@@ -1,6 +1,6 @@
 //! Hexadecimal text, lower case, as hashes and signatures are written.
 //!
-//! Not for secrets: the table look-ups here depend on the bytes they encode.
+//! Not for secrets: how long this takes may depend on the bytes it writes.
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 

@@ -1,8 +1,8 @@
 //! What things are named by.
 //!
-//! Every kind of thing has an id type of its own, so that a sender's id cannot be given where an endpoint's was meant. Inside,
-//! each is a UUIDv7: ids made later sort later, to the millisecond, which keeps index pages of new rows together and lets
-//! a page of rows be cut by id alone. How an API spells an id (`ep_…`, a bare UUID) is that API's business.
+//! Every kind of thing has an id type of its own, so that a sender's id cannot be given where an endpoint's is meant. Inside,
+//! each is a UUIDv7: an id made a millisecond later sorts later, so that new rows are close together in an index and lists
+//! can be cut into pages by id alone. How an API spells an id (`ep_…`, a bare UUID) is up to that API.
 //!
 //! [`ContentHash`] is the exception: it names bytes by what they are.
 
@@ -15,15 +15,15 @@ use uuid::{Builder, Uuid};
 use crate::hex;
 use crate::time::Timestamp;
 
-/// Length of the hyphenated form `8-4-4-4-12`. The other forms a UUID is found in (bare, braced, URN) have other lengths,
-/// which is how they are told apart and refused: an id has one spelling, up to case.
+/// Length of the hyphenated form `8-4-4-4-12`. Other forms of a UUID (bare, in braces, URN) have other lengths and are
+/// refused for that: an id has one spelling, but for upper and lower case.
 const HYPHENATED_CHARS: usize = 36;
 
 /// The text is not a hyphenated UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a {kind} id: a UUID such as 0197c9a4-3b5e-7c41-9d52-6f0a8e1b2c3d is expected")]
 pub struct IdError {
-    /// The kind of thing the id was to name, e.g. `endpoint`.
+    /// What kind of thing the id should name, e.g. `endpoint`.
     pub kind: &'static str,
 }
 
@@ -45,7 +45,7 @@ macro_rules! ids {
                     self.0
                 }
 
-                /// Makes a new id: a UUIDv7 of the millisecond of `at` and 74 of the 80 random bits given
+                /// Makes a new id: a UUIDv7 from the millisecond of `at` and 74 of the 80 random bits
                 /// (RFC 9562, section 5.7). A time before 1970 counts as 1970.
                 pub fn new_v7(at: Timestamp, random: [u8; 10]) -> Self {
                     Self(uuid_v7(at, random))
@@ -116,7 +116,7 @@ fn parse_uuid(text: &str) -> Option<Uuid> {
     Uuid::try_parse(text).ok()
 }
 
-/// The SHA-256 of some bytes, as their name: equal bytes have equal names, everywhere and for good.
+/// The SHA-256 of some bytes, which serves as their name: equal bytes always have equal names.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentHash([u8; 32]);
 
@@ -126,8 +126,8 @@ pub struct ContentHash([u8; 32]);
 pub struct ContentHashError;
 
 impl ContentHash {
-    /// Digits of [`ContentHash::short`]. Twelve (48 bits) tell a tenant's few hundred versions apart at a glance with a
-    /// chance of a clash near 1 in 10⁹; nothing is ever looked up by them.
+    /// Digits of [`ContentHash::short`]. With twelve (48 bits) the chance that two of a tenant's few hundred versions look
+    /// alike is about 1 in 10⁹; nothing is ever looked up by them.
     const SHORT_DIGITS: usize = 12;
 
     /// Hashes the bytes.
@@ -145,7 +145,7 @@ impl ContentHash {
         &self.0
     }
 
-    /// The first twelve digits, for people. Not unique by construction.
+    /// The first twelve digits, for people. Two hashes may share them.
     pub fn short(&self) -> String {
         hex::encode(&self.0[..Self::SHORT_DIGITS / 2])
     }

@@ -1,9 +1,9 @@
 //! Hookyard's rules, as functions that decide and never wait.
 //!
 //! A stage brings what it knows (an outcome, a decision of a plugin, the time, a random number) and gets back what should
-//! happen; the stage does it. Nothing here opens a file, a socket or a database, reads a clock, draws randomness, or knows
-//! how any API spells a field: no type of this crate can be serialized. What arrives as a parameter can be written in a
-//! test, so every rule here is tested by tables and properties alone.
+//! happen; the stage does it. Nothing here opens a file, a socket or a database, reads a clock, draws random numbers, or
+//! knows how any API spells a field: no type of this crate can be serialized. All of that arrives as parameters, so every
+//! rule is tested by tables and properties alone.
 //!
 //! Read it along the path of an event:
 //!
@@ -12,7 +12,7 @@
 //! * [`event`], [`pattern`]: an accepted event, and which endpoints want its type.
 //! * [`decision`], [`failure`]: what a router may answer, and what becomes of an event when it fails to.
 //! * [`attempt`], [`retry`]: what the outcome of one HTTP try means for its delivery.
-//! * [`profile`]: what of all this differs between the APIs endpoints are created through.
+//! * [`profile`]: what differs between endpoints, by the API they were created through.
 //! * [`address`], [`signature`]: where a delivery may go, and how its receiver knows it.
 //! * [`breaker`]: when an endpoint or a plugin is left alone for a while.
 

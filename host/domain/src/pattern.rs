@@ -1,14 +1,14 @@
 //! Which event types an endpoint wants.
 //!
 //! Three forms and no more: everything, everything under a prefix, one type. Types are compared byte for byte. Whether a
-//! text such as `order.*` is a prefix or a type of that name is a question of [`PatternSyntax`]. Filters that look into the
-//! payload are another matter and live with routing.
+//! text such as `order.*` is a prefix or the name of a type depends on the [`PatternSyntax`]. Filters that look into the
+//! payload are not here but with routing.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Longest pattern, in characters (all ASCII, so also bytes). Event types are short names; the length keeps a pattern
-/// within any index key of either database.
+/// Longest pattern, in characters. Event types are short names, and a pattern of this length fits into an index key of
+/// either database even if every character has four bytes.
 pub const PATTERN_CHARS_MAX: usize = 255;
 
 /// How the text of a pattern is read. Which one holds for an endpoint is said by its profile ([`crate::profile`]).
@@ -44,7 +44,7 @@ pub struct EventPattern(Form<Box<str>>);
 pub enum Form<T> {
     /// Every event.
     All,
-    /// What begins with this text, which ends with a dot, and goes on after it.
+    /// Every type that begins with this text and is longer. The text ends with a dot.
     Under(T),
     /// This event type alone.
     Exact(T),
@@ -57,7 +57,7 @@ pub enum PatternError {
     #[error("an event pattern cannot be empty; `*` matches every event")]
     Empty,
     /// The text has more than [`PATTERN_CHARS_MAX`] characters.
-    #[error("an event pattern has at most {PATTERN_CHARS_MAX} characters, this one {chars}")]
+    #[error("an event pattern has at most {PATTERN_CHARS_MAX} characters, this one has {chars}")]
     TooLong {
         /// How many it has.
         chars: usize,
@@ -65,8 +65,8 @@ pub enum PatternError {
     /// It holds the character NUL.
     #[error("an event pattern cannot hold the character NUL, which cannot be stored")]
     Nul,
-    /// A character is none of those allowed.
-    #[error("an event pattern is made of ASCII letters, digits and . _ - / : and cannot hold {character:?}")]
+    /// It holds a character that is not allowed.
+    #[error("an event pattern may hold ASCII letters, digits and . _ - / : but not {character:?}")]
     Character {
         /// The first such character.
         character: char,
@@ -119,7 +119,8 @@ impl EventPattern {
         }
     }
 
-    /// Whether an event of this type is wanted. An event without a type has the empty one, which only `*` matches.
+    /// Whether an event of this type is wanted. An event without a type has the empty text as its type, which only `*`
+    /// matches.
     pub fn matches(&self, event_type: &str) -> bool {
         match &self.0 {
             Form::All => true,

@@ -36,7 +36,7 @@ impl Schedule {
 
     fn jitter(&self, wait: Duration, unit_random: f64) -> Duration {
         let fraction = unit_random.clamp(0.0, 1.0) * f64::from(self.jitter_percent_max) / 100.0;
-        // Not a number remains so through all of this, and then there is no duration.
+        // If it is not a number, neither is the product, and that is not a duration.
         Duration::try_from_secs_f64(wait.as_secs_f64() * fraction).unwrap_or(Duration::ZERO)
     }
 }
@@ -56,8 +56,8 @@ pub struct AttemptsMaxError {
 impl AttemptsMax {
     /// One attempt, no retry.
     pub const MIN: Self = Self(1);
-    /// A hundred attempts reach 24 days at six hours each. A receiver that was away longer is better served by a replay,
-    /// and every attempt is a row that is kept.
+    /// At six hours each, a hundred attempts take 24 days. For a receiver that is away longer a replay is better, and every
+    /// attempt is a row that is kept.
     pub const MAX: Self = Self(100);
 
     /// Takes a number of 1..=100.

@@ -1,7 +1,7 @@
 //! On whose behalf something is read or changed.
 //!
 //! Every question and every change off an event's path takes a [`Scope`], so that asking without one does not compile.
-//! What lies outside it looks absent.
+//! What is outside it looks absent.
 
 use crate::ids::TenantId;
 

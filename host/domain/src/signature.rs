@@ -7,9 +7,9 @@
 //!
 //! For each there is a key whose first hash block is already computed; signing a message clones that state, which saves two
 //! compressions per message, about half the work on a small body. [`SigningKeys`] holds both keys of a secret, and those of
-//! the secret before it while that one is still accepted. Verification takes a time that does not depend on where the texts
-//! differ. Not checked here: whether a timestamp is recent (the receiver's clock decides) and whether a secret that is a
-//! free text is strong. Keys and secrets are wiped when dropped; what preparing a key leaves on the stack is not.
+//! the previous secret while that one still signs. How long a verification takes does not depend on where the texts differ.
+//! Not checked here: whether a timestamp is recent (the receiver's clock decides that) and whether a secret that is a free
+//! text is strong. Keys and secrets are wiped when dropped; what preparing a key leaves on the stack is not.
 
 mod keys;
 
@@ -33,20 +33,19 @@ const BODY_SCHEME: &str = "sha256=";
 /// What a symmetric Standard Webhooks signature begins with (specification, "Signature scheme").
 const STANDARD_SCHEME: &str = "v1,";
 
-/// What a Standard Webhooks secret begins with, so that it is recognised where it should not be.
+/// What a Standard Webhooks secret begins with, so that people and scanners recognise one that was published by mistake.
 const STANDARD_SECRET_PREFIX: &str = "whsec_";
 
 /// Shortest Standard Webhooks secret: 24 bytes, 192 bits (specification, "Signature scheme").
 pub const STANDARD_SECRET_BYTES_MIN: usize = 24;
 
-/// Longest Standard Webhooks secret: 64 bytes, the block of SHA-256, past which HMAC hashes the key and nothing is gained.
+/// Longest Standard Webhooks secret: 64 bytes, one block of SHA-256. HMAC hashes a longer key first, so it gains nothing.
 pub const STANDARD_SECRET_BYTES_MAX: usize = 64;
 
-/// Signatures of one header that are looked at. A rotation has two; without a bound a stranger could make us compare for
-/// as long as they like.
+/// How many signatures of one header are compared. A rotation has two; without a bound a stranger could keep us comparing.
 const SIGNATURES_PER_HEADER_MAX: usize = 16;
 
-/// Secrets arrive padded and unpadded from the tools that make them; both are read, the padded form is written.
+/// The tools that make secrets write some with padding and some without: both are read, the padded form is written.
 const BASE64_OPTIONAL_PADDING: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -59,7 +58,7 @@ type HmacSha256 = Hmac<Sha256>;
 pub struct BodySignatureKey(HmacSha256);
 
 impl BodySignatureKey {
-    /// Takes the secret as the text it is: the key is its UTF-8 bytes, and hex in it is not decoded.
+    /// Takes the secret as a text: the key is its UTF-8 bytes, and hexadecimal digits in it are not decoded.
     pub fn new(secret: &str) -> Self {
         Self(keyed(secret.as_bytes()))
     }
@@ -110,7 +109,7 @@ pub enum SecretError {
     #[error("a signing secret is base64 after {STANDARD_SECRET_PREFIX}")]
     Base64,
     /// It is too short or too long.
-    #[error("a signing secret has {STANDARD_SECRET_BYTES_MIN} to {STANDARD_SECRET_BYTES_MAX} bytes, this one {bytes}")]
+    #[error("a signing secret has {STANDARD_SECRET_BYTES_MIN} to {STANDARD_SECRET_BYTES_MAX} bytes, this one has {bytes}")]
     Length {
         /// How many bytes it has.
         bytes: usize,
@@ -176,8 +175,8 @@ impl StandardKey {
         Self(keyed(&secret.0))
     }
 
-    /// Signs `{id}.{timestamp_secs}.{body}`: `v1,` and the base64 of the code. The id is the delivery's `webhook-id`, the
-    /// timestamp that of this attempt in Unix seconds.
+    /// Signs `{id}.{timestamp_secs}.{body}`: `v1,` and the base64 of the code. `id` is what the delivery has as its
+    /// `webhook-id`, the timestamp is that of this attempt, in Unix seconds.
     pub fn sign(&self, id: &str, timestamp_secs: i64, body: &[u8]) -> String {
         let mut mac = self.0.clone();
         mac.update(id.as_bytes());
@@ -191,8 +190,8 @@ impl StandardKey {
         signature
     }
 
-    /// Whether any of the space-separated signatures of `header`, of which the first 16 are read, is the `v1` signature of
-    /// this message. Signatures of other schemes are passed over.
+    /// Whether the `v1` signature of this message is among the first 16 signatures of `header`, which are separated by
+    /// spaces. Signatures of other schemes are ignored.
     pub fn verify(&self, id: &str, timestamp_secs: i64, body: &[u8], header: &str) -> bool {
         let expected = self.sign(id, timestamp_secs, body);
         header

@@ -1,7 +1,8 @@
 //! A moment, as the tables store it.
 //!
-//! One integer: microseconds since the Unix epoch, UTC, leap seconds not counted. It knows no time zone and no clock; who
-//! needs the time is given it. Arithmetic saturates: no row and no setting, however wrong, makes a moment wrap around.
+//! One integer: microseconds since the Unix epoch, in UTC, leap seconds not counted. There are no time zones here and no
+//! clock: the time arrives as a parameter. Arithmetic saturates, so that no row and no setting, however wrong, makes a moment
+//! wrap around.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +11,7 @@ const MICROS_PER_MILLI: i64 = 1_000;
 const MICROS_PER_SEC: i64 = 1_000_000;
 const SECS_PER_DAY: i64 = 86_400;
 
-/// A moment: microseconds since 1970-01-01T00:00:00Z, before it negative.
+/// A moment: microseconds since 1970-01-01T00:00:00Z, negative before it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -38,17 +39,17 @@ impl Timestamp {
         self.0.div_euclid(MICROS_PER_SEC)
     }
 
-    /// The moment `wait` later, to the microsecond below; the last representable moment if that is too far.
+    /// The moment `wait` later, rounded down to a microsecond; the last moment there is if that is too far.
     pub fn plus(self, wait: Duration) -> Self {
         Self(self.0.saturating_add(saturating_micros(wait)))
     }
 
-    /// The moment `span` earlier, to the microsecond below; the first representable moment if that is too far.
+    /// The moment `span` earlier, rounded to a microsecond; the first moment there is if that is too far.
     pub fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(saturating_micros(span)))
     }
 
-    /// How long after `earlier` this is; zero if it is not after it, as when a clock was set back.
+    /// How long after `earlier` this is; zero if it is not later, as when a clock was set back.
     pub fn since(self, earlier: Self) -> Duration {
         if self <= earlier {
             return Duration::ZERO;

@@ -1,8 +1,8 @@
 //! Enums that are also words: states and classes that are stored, logged and shown.
 //!
-//! Written as a macro so that the variants, their spellings and the list of all of them cannot drift apart: a variant
-//! added to an enum by hand is easily forgotten in its `parse`, and the row that holds the new word then reads as corrupt.
-//! A word that has been stored is never respelled.
+//! A macro writes them, so that the variants, their spellings and the list of all always agree: by hand a new variant is
+//! easily forgotten in `parse`, and then the rows that hold its word cannot be read. The spelling of a word that has been
+//! stored never changes.
 
 /// Declares an enum of unit variants with one spelling each, and its `ALL`, `as_str`, `parse` and `Display`.
 macro_rules! words {
@@ -29,7 +29,7 @@ macro_rules! words {
                 }
             }
 
-            /// Reads that spelling back; `None` for anything else, in any other case or with any space around it.
+            /// Reads that spelling back; `None` for anything else, also in upper case or with a space around it.
             pub fn parse(text: &str) -> Option<Self> {
                 match text {
                     $( $word => Some(Self::$Variant), )+
@@ -53,7 +53,7 @@ mod tests {
     use crate::event::{DecidedBy, EventState};
     use crate::failure::{FailureClass, FailurePolicy};
 
-    /// Asserts that every word is lower-case kebab and reads back as the value it was written from.
+    /// Asserts that every word is made of lower-case letters and hyphens, and reads back as the value it was written from.
     macro_rules! assert_words_round_trip {
         ($($Name:ident),+) => {
             $(

@@ -1,4 +1,4 @@
-//! Every row is tried at its edges and inside, by tables and at random; the neighbours of the rows show that none is wider
+//! Every row is tried at its edges and inside, by tables and at random; the neighbours of each row show that it is not wider
 //! than it says.
 
 use super::*;
@@ -256,14 +256,14 @@ proptest! {
     fn every_address_of_every_row_is_refused((cidr, row) in any_row(), random: u128) {
         let host_mask = bits_of(last_of(cidr)) ^ bits_of(cidr.network);
         let address = address_like(cidr.network, bits_of(cidr.network) | (random & host_mask));
-        // `::/3` holds the mapped spellings of public IPv4 addresses, which are judged as those.
+        // `::/3` holds the mapped spellings of public IPv4 addresses, which are checked as IPv4.
         prop_assume!(address.to_canonical() == address);
         prop_assert!(is_refused(address), "{address} of {}", row.range);
         prop_assert!(is_refused(cidr.network) && is_refused(last_of(cidr)));
     }
 
     #[test]
-    fn a_mapped_address_is_judged_as_the_ipv4_address_it_is(bits: u32) {
+    fn a_mapped_address_is_checked_as_the_ipv4_address_it_is(bits: u32) {
         let plain = Ipv4Addr::from_bits(bits);
         let mapped = IpAddr::V6(plain.to_ipv6_mapped());
         prop_assert_eq!(is_refused(mapped), is_refused(plain.into()));

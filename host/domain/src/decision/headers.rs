@@ -10,7 +10,7 @@ const CONTENT_TYPE_BYTES_MAX: usize = 255;
 /// Names that a router may not set, in lower case: those the host sets, those that belong to the connection, and those that
 /// carry credentials, which come from the endpoint's own settings alone.
 const RESERVED_HEADERS: &[&str] = &[
-    // Framing and addressing of the message: a second opinion on any of these is request smuggling (RFC 9112, section 11).
+    // Framing and addressing of the message: two values that disagree are request smuggling (RFC 9112, section 11).
     "content-length",
     "content-type",
     "host",
@@ -27,7 +27,7 @@ const RESERVED_HEADERS: &[&str] = &[
     "authorization",
     "cookie",
     "set-cookie",
-    // What the request says of its origin; a receiver may trust these to be the sending host's own words.
+    // What the request says about where it comes from: a receiver may believe that the sending host wrote these.
     "date",
     "forwarded",
     "from",
@@ -35,12 +35,12 @@ const RESERVED_HEADERS: &[&str] = &[
     "referer",
     "user-agent",
     "via",
-    // How the response may be encoded is for the host, which reads it.
+    // The host reads the response, so the host says how it may be encoded.
     "accept-encoding",
 ];
 
-/// Beginnings of names that a router may not set, in lower case: proxies' (RFC 9110, section 11.7), forwarding hosts',
-/// Standard Webhooks' and the host's own. Those of the profiles come on top ([`crate::profile::Profile::header_prefix`]).
+/// What names that a router may not set begin with, in lower case: headers of proxies (RFC 9110, section 11.7), of forwarding
+/// hosts, of Standard Webhooks and the host's own. Those of the profiles are added ([`crate::profile::Profile::header_prefix`]).
 const RESERVED_HEADER_PREFIXES: &[&str] = &["proxy-", "x-forwarded-", "webhook-", "x-hookyard-"];
 
 /// Whether the host keeps this header to itself, in whatever case it is written, and also with `_` for `-`: a receiver
@@ -60,16 +60,16 @@ pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)
 }
 
-/// Visible ASCII with spaces and tabs inside, or nothing (RFC 9110, section 5.5). Its obsolete bytes above 127 are refused:
-/// one receiver reads them as Latin-1, another as UTF-8, a third not at all.
+/// Visible ASCII with spaces and tabs inside, or nothing (RFC 9110, section 5.5). The bytes above 127, which that section
+/// calls obsolete, are refused: one receiver reads them as Latin-1, another as UTF-8, a third refuses them.
 pub(super) fn is_header_value(text: &str) -> bool {
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let bytes = text.as_bytes();
     bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) && !is_blank(bytes.first()) && !is_blank(bytes.last())
 }
 
-/// `type/subtype` and whatever parameters, at most 255 bytes (RFC 9110, section 8.3.1). Of the parameters only
-/// that they make a header value is checked: the receiver reads them, the host does not.
+/// `type/subtype` and any parameters, at most 255 bytes (RFC 9110, section 8.3.1). The parameters need only be allowed in a
+/// header value: the receiver reads them, the host does not.
 pub(super) fn is_media_type(text: &str) -> bool {
     let essence = text
         .split_once(';')

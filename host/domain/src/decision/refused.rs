@@ -1,11 +1,12 @@
 //! What can be wrong with a decision.
 //!
-//! A plugin's author reads these, so each says which part of the answer is at fault, by index, and what would be right. Texts
-//! of a guest are repeated only where they have passed as a header name, so that nothing odd reaches a log line.
+//! A plugin's author reads these, so each says which part of the answer is wrong, by its index, and what would be right. The
+//! only text of a guest that is repeated is a header's name that is made as such names are, so that no control character
+//! reaches a log line.
 
 use std::fmt;
 
-/// Which part of a decision a refusal speaks of, by its index in its list.
+/// Which part of a decision a refusal is about, by its index in its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// `plan.contents[i]`.
@@ -118,7 +119,7 @@ pub enum Refused {
         header: usize,
     },
     /// A header's value is not visible ASCII with spaces and tabs inside.
-    #[error("header {name} of route {route} has no valid value: visible ASCII, inner spaces and tabs are")]
+    #[error("header {name} of route {route} has no valid value: it may hold visible ASCII, with spaces and tabs inside")]
     HeaderValue {
         /// The route.
         route: usize,
