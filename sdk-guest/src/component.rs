@@ -57,7 +57,7 @@ pub fn report_panics() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         std::panic::set_hook(Box::new(|panic| {
-            let message = panic.payload_as_str().unwrap_or("panicked with a value that is no text");
+            let message = panic.payload_as_str().unwrap_or("panicked with a value that is not text");
             match panic.location() {
                 Some(at) => log::error(message, &[("panic-at", &format!("{}:{}", at.file(), at.line()))]),
                 None => log::error(message, &[]),

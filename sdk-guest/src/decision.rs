@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{Body, Endpoint, Failure};
 
-/// How many skip reasons a drop for want of a delivery repeats; the rest would be noise in a one-line message.
+/// How many skip reasons go into the message of a drop that comes from an empty plan; more would make the line unreadable.
 const SKIP_REASONS_IN_DROP_MAX: usize = 5;
 
 /// What happens to an event.
@@ -283,7 +283,7 @@ mod tests {
             plan.send(endpoint, &shared);
         }
         plan.send(endpoints.iter().next().unwrap(), &other);
-        assert_eq!(plan.contents.len(), 2, "sharing goes by handle, not by comparing bodies");
+        assert_eq!(plan.contents.len(), 2, "contents are shared by handle, not by comparing bodies");
         assert_eq!(
             plan.deliveries.iter().map(|delivery| delivery.content).collect::<Vec<_>>(),
             [Some(0), Some(0), Some(1)]

@@ -72,7 +72,7 @@ impl From<Vec<u8>> for Body {
 /// A JSON string that borrows from the body when it holds no escapes, and owns its text when it does.
 ///
 /// serde borrows into a bare `Cow<'a, str>` field marked `#[serde(borrow)]`, but always copies into an
-/// `Option<Cow<'a, str>>` or a `Vec` of them. This type borrows wherever it stands.
+/// `Option<Cow<'a, str>>` or a `Vec` of them. This type borrows wherever it is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -133,7 +133,7 @@ impl Event {
         self
     }
 
-    /// Sets the body to bytes that are no text.
+    /// Sets the body to bytes that are not text.
     pub fn with_binary(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.body = Body::Binary(bytes.into());
         self
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_text_is_a_bad_event_too() {
+    fn a_body_that_is_not_text_is_a_bad_event_too() {
         let failure = Event::default().with_binary([b'"', 0xff, b'"']).json::<Text<'_>>().unwrap_err();
         assert_eq!(failure.kind, FailureKind::BadEvent);
     }

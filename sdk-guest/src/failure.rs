@@ -68,7 +68,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// JSON that does not read is the event's fault; JSON that does not write is the plugin's.
+/// JSON that cannot be read is the event's fault; a value that cannot be written as JSON is the plugin's.
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
         if error.line() == 0 {
@@ -83,16 +83,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_that_does_not_read_is_a_bad_event() {
+    fn json_that_cannot_be_read_is_a_bad_event() {
         let failure = Failure::from(serde_json::from_str::<u8>("[1]").unwrap_err());
         assert_eq!(failure.kind, FailureKind::BadEvent);
         assert!(failure.message.ends_with("at line 1 column 0"), "{failure}");
     }
 
     #[test]
-    fn json_that_does_not_write_is_a_defect() {
-        let keys_that_are_no_strings = std::collections::BTreeMap::from([((1, 2), 3)]);
-        let failure = Failure::from(serde_json::to_string(&keys_that_are_no_strings).unwrap_err());
+    fn a_value_that_cannot_be_written_as_json_is_a_defect() {
+        let keys_that_are_not_strings = std::collections::BTreeMap::from([((1, 2), 3)]);
+        let failure = Failure::from(serde_json::to_string(&keys_that_are_not_strings).unwrap_err());
         assert_eq!(failure.kind, FailureKind::Internal);
     }
 }

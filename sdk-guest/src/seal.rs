@@ -1,10 +1,10 @@
-//! Closes the three ways by which Rust's standard library leaves every component, so that what is built imports
+//! Closes the three ways by which Rust's standard library reaches outside a component, so that what is built imports
 //! `hookyard:plugin` and nothing else.
 //!
 //! The code of a panic may write to standard error, look for `RUST_BACKTRACE` and exit, which makes thirteen `wasi:*`
 //! imports in a plugin that never does any of it. The standard library goes there through three C functions. A definition
 //! in the program wins over the one in the C library's archive, so the ones below leave the archive's, and all they
-//! import, out of the module. Each of the three stands alone in its object file there, so nothing is ever defined twice.
+//! import, out of the module. Each of the three has an object file of its own there, so nothing is defined twice.
 //!
 //! Standard output and error are given a use instead: [`write`] turns them into log lines of the run, so that `println!`
 //! and `dbg!` work while a plugin is written, and "memory allocation of … bytes failed" is not lost.
@@ -49,10 +49,10 @@ impl Line {
         match std::str::from_utf8(&self.bytes[..filled]) {
             Ok("") => {}
             Ok(line) => log::write(Level::Info, line, &[]),
-            // A character cut by the limit, or no text at all: keep what can be read.
+            // A character cut by the limit, or bytes that are not text: keep what can be read.
             Err(broken) => {
                 let line = std::str::from_utf8(&self.bytes[..broken.valid_up_to()]).unwrap_or_default();
-                log::write(Level::Info, line, &[("printed", "cut at a byte that is no text")]);
+                log::write(Level::Info, line, &[("printed", "cut at a byte that is not text")]);
             }
         }
     }

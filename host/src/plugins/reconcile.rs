@@ -1,8 +1,8 @@
 //! Brings this node to what the table says is active.
 //!
 //! Every activation ends here on every node but the one that made it, and a start begins here. A version that cannot
-//! be loaded is put into its place all the same, with the reason (see [`Slot::Unloadable`]): its events are held for
-//! that reason and found by whoever looks, instead of being tried for ever. It is loaded again when something about the plugin
+//! be loaded is put into its place all the same, with the reason (see [`Slot::Unloadable`]): its events go by
+//! their sender's failure policy and show that reason, instead of being postponed for ever. It is loaded again when something about the plugin
 //! changes, and every half minute in case the cause was this machine's.
 
 use std::sync::Arc;

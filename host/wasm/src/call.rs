@@ -185,7 +185,7 @@ fn verdict(error: &wasmtime::Error, last_error: Option<String>) -> PluginFailure
     )
 }
 
-/// Puts the plugin's own last words first: `unreachable executed` helps nobody who has a panic message.
+/// Puts the plugin's own last words first: they say more than `unreachable executed`.
 fn with_cause(last_error: Option<String>, what: &str) -> String {
     match last_error {
         Some(line) => format!("{line} ({what})"),
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn an_import_plugins_do_not_have_may_stand_there_but_not_be_called() {
+    fn an_absent_import_may_be_declared_but_not_called() {
         let component = |call: &str| {
             format!(
                 r#"(component

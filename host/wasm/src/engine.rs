@@ -6,8 +6,8 @@
 //! thread that moves the epoch, by which calls notice that their time is up; it shares its state with the seats of calls
 //! (`seats.rs`).
 //!
-//! A pool reserves address space, 4 GiB for each memory, and some places have none to give: an address-space limit, a
-//! 39-bit board. So the engine tries the pool first, then a pool of small slots with explicit bounds checks, then
+//! A pool reserves address space, 4 GiB for each memory, and some machines do not have that much: a process with an
+//! address-space limit, a board with 39-bit addresses. So the engine tries the pool first, then a pool of small slots with explicit bounds checks, then
 //! plain allocation, and says which one it got.
 
 use std::sync::Arc;

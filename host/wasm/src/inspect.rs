@@ -206,7 +206,7 @@ fn capability(import: &str) -> Option<Capability> {
         "wasi:cli/exit" => "can end its own run, which counts as a failure",
         "wasi:cli/stdin" => "reads an input that has already ended",
         "wasi:cli/stdout" | "wasi:cli/stderr" => "can print to the log of its run",
-        "wasi:clocks/monotonic-clock" | "wasi:clocks/wall-clock" => "reads a virtual clock that stands at the time of the event",
+        "wasi:clocks/monotonic-clock" | "wasi:clocks/wall-clock" => "reads a virtual clock that shows the time of the event",
         "wasi:filesystem/types" | "wasi:filesystem/preopens" => "asks for files and finds none",
         "wasi:io/poll" | "wasi:io/streams" => "can wait, in virtual time, and use its standard streams",
         "wasi:random/random" | "wasi:random/insecure" | "wasi:random/insecure-seed" => {
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_component_are_refused_by_kind() {
+    fn bytes_that_are_not_a_component_are_refused_by_kind() {
         assert!(matches!(refusal(b""), Refusal::NotWasm));
         assert!(matches!(refusal(b"(component)"), Refusal::NotWasm));
         assert!(matches!(refusal(&component("(module)")), Refusal::CoreModule));

@@ -4,7 +4,7 @@
 //! sequence from a stored seed. That also takes the real clock away from a guest that would use it to measure its
 //! neighbours.
 
-/// Virtual time: stands at the moment the event was accepted and is moved only by the guest's own waiting.
+/// Virtual time: it begins at the moment the event was accepted, and only the guest's own waiting moves it.
 #[derive(Debug)]
 pub(super) struct Clock {
     received_at_ms: u64,
@@ -45,7 +45,7 @@ impl Clock {
     }
 }
 
-/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): repeats for a seed, and is no secret to anyone who knows it.
+/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): repeats for a seed; whoever knows the seed knows every number.
 #[derive(Debug)]
 pub(super) struct Random {
     state: u64,

@@ -1,9 +1,9 @@
 //! Seats: how many calls may run at once, and the ticker that runs while one does.
 //!
-//! There are as many seats as the engine has room for instances, and a call without a seat waits. To the pool an
-//! instance too many would be an error, which would then look like a failing plugin.
+//! There are as many seats as the engine has room for instances, and a call without a seat waits. The pool
+//! itself would answer one instance too many with an error, which would look like a failing plugin.
 //!
-//! The ticker needs to know just what the seats know, whether anything runs: it ticks while a seat is taken and sleeps
+//! The ticker needs to know whether anything runs, and the seats know: it ticks while a seat is taken and sleeps
 //! otherwise, so an idle process stays idle.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

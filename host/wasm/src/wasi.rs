@@ -132,7 +132,7 @@ pub(super) fn link<'a>(
     Ok(())
 }
 
-/// Defines an interface of which nothing exists here, such as one from another generation of WASI.
+/// Defines an interface that does not exist here at all, such as one from another generation of WASI.
 pub(super) fn link_nothing<'a>(
     linker: &mut LinkerInstance<'_, State>,
     interface: &str,

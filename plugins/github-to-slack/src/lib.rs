@@ -110,9 +110,9 @@ fn unwanted(subject: &Subject<'_>, payload: &Payload<'_>, config: &Config) -> Op
     }
     if subject.kind == "push" && payload.deleted {
         return Some(match subject.git_ref {
-            Some(Ref::Tag(name)) => Decision::drop("tag-deleted", format!("tag {name} was deleted; the delete event tells it")),
-            Some(Ref::Branch(name)) => Decision::drop("branch-deleted", format!("branch {name} was deleted; the delete event tells it")),
-            None => Decision::drop("branch-deleted", "a ref was deleted; the delete event tells it"),
+            Some(Ref::Tag(name)) => Decision::drop("tag-deleted", format!("tag {name} was deleted; the delete event reports it")),
+            Some(Ref::Branch(name)) => Decision::drop("branch-deleted", format!("branch {name} was deleted; the delete event reports it")),
+            None => Decision::drop("branch-deleted", "a ref was deleted; the delete event reports it"),
         });
     }
     None

@@ -102,12 +102,12 @@ fn linkable(url: &str) -> Option<Cow<'_, str>> {
     if !of_the_web || url.contains(['<', '>', '|', ' ', '\n']) {
         return None;
     }
-    let spelt = if url.contains('&') {
+    let escaped = if url.contains('&') {
         Cow::Owned(url.replace('&', "&amp;"))
     } else {
         Cow::Borrowed(url)
     };
-    (spelt.len() <= URL_BYTES_MAX).then_some(spelt)
+    (escaped.len() <= URL_BYTES_MAX).then_some(escaped)
 }
 
 #[cfg(test)]

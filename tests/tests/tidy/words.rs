@@ -81,11 +81,6 @@ const STILL_READ_TWICE: &[&str] = &[
     "host/store/src/sqlite.rs",
     "host/store/src/statements/mod.rs",
     "host/store/src/statements/read.rs",
-    "host/wasm/src/inspect.rs",
-    "host/wasm/src/replay.rs",
-    "sdk-guest/src/component.rs",
-    "sdk-guest/src/event.rs",
-    "sdk-guest/src/seal.rs",
     "tests/tests/store_contract.rs",
 ];
 
