@@ -1,4 +1,5 @@
-//! What is posted: a GitHub push, small and exactly 1 KiB, or as GitHub really sends it.
+//! What is posted: a GitHub push, small and exactly 1 KiB, or as GitHub really sends it; or a number and as much of
+//! nothing as is asked for.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -38,6 +39,27 @@ pub fn real() -> Bytes {
     text(&kept)
 }
 
+/// How a numbered payload begins; eight digits follow.
+const NUMBERED: &[u8] = b"{\"number\":\"";
+const NUMBER_DIGITS: usize = 8;
+
+/// A JSON document of exactly `bytes` bytes that [`number_of`] knows again.
+pub fn numbered(number: u32, bytes: usize) -> Bytes {
+    let mut body = Vec::with_capacity(bytes);
+    body.extend_from_slice(NUMBERED);
+    body.extend_from_slice(format!("{number:0NUMBER_DIGITS$}\",\"note\":\"").as_bytes());
+    let end = b"\"}";
+    body.resize(bytes.saturating_sub(end.len()).max(body.len()), b'x');
+    body.extend_from_slice(end);
+    body.into()
+}
+
+/// The number of a [`numbered`] payload, from its beginning.
+pub fn number_of(body: &[u8]) -> Option<u32> {
+    let digits = body.strip_prefix(NUMBERED)?.get(..NUMBER_DIGITS)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
 fn text(value: &Value) -> Bytes {
     serde_json::to_vec(value).expect("a JSON value can be written").into()
 }
@@ -50,6 +72,17 @@ mod tests {
     fn the_small_push_has_exactly_its_size_and_is_json() {
         assert_eq!(small().len(), SMALL_BYTES);
         assert!(serde_json::from_slice::<Value>(&small()).is_ok());
+    }
+
+    #[test]
+    fn a_numbered_payload_has_its_size_is_json_and_is_known_again() {
+        for bytes in [64, 1_024, 65_536] {
+            let body = numbered(4_711, bytes);
+            assert_eq!(body.len(), bytes);
+            assert!(serde_json::from_slice::<Value>(&body).is_ok());
+            assert_eq!(number_of(&body), Some(4_711));
+        }
+        assert_eq!(number_of(&small()), None);
     }
 
     #[test]

@@ -14,10 +14,16 @@ pub struct Line {
     pub rate: f64,
     /// All runs; `rate` is their median.
     pub rates: Vec<f64>,
-    /// `rate` over that of the bare axum handler of the same run.
-    pub of_floor: Option<f64>,
+    /// Against what it is to be held.
+    pub ratio: Option<Ratio>,
     pub p50_us: Option<u32>,
     pub p99_us: Option<u32>,
+    /// The longest of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p100_us: Option<u32>,
+    /// Of all rounds, where `p99_us` is their median.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub p99s_us: Vec<u32>,
     /// Processor time per event: of the server.
     pub server_cpu_us: Option<f64>,
     /// Of the database's own processes.
@@ -26,6 +32,14 @@ pub struct Line {
     pub client_cpu_us: Option<f64>,
     pub disk_bytes_per_event: Option<u64>,
     pub memory_peak_bytes: Option<u64>,
+}
+
+/// A figure over another of the same run.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Ratio {
+    pub value: f64,
+    /// What it is measured against, e.g. `floor`.
+    pub of: &'static str,
 }
 
 impl Line {
@@ -74,6 +88,11 @@ pub struct Report {
     pub settings: BTreeMap<&'static str, String>,
     pub lines: Vec<Line>,
     pub bars: Vec<Bar>,
+    /// How figures are meant that could be meant in several ways.
+    pub notes: Vec<String>,
+    /// Why it ended before all was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 impl Report {
@@ -81,14 +100,20 @@ impl Report {
         self.lines.iter().find(|line| line.name == name && line.database == database)
     }
 
+    /// Bars that were not reached.
+    pub fn missed(&self) -> impl Iterator<Item = &Bar> {
+        self.bars.iter().filter(|bar| !bar.holds)
+    }
+
     pub fn print(&self) {
         let heads = [
             "ROW",
             "DATABASE",
             "PER SECOND",
-            "x FLOOR",
+            "RATIO",
             "P50 MS",
             "P99 MS",
+            "MAX MS",
             "CPU US",
             "DB CPU US",
             "LOAD CPU US",
@@ -105,11 +130,14 @@ impl Report {
                     bar.name.clone(),
                     format!("{:.2} {}", bar.value, bar.unit),
                     format!("{} {}", if bar.at_least { "at least" } else { "at most" }, bar.limit),
-                    if bar.holds { "ok" } else { "below" }.to_owned(),
+                    if bar.holds { "ok" } else { "missed" }.to_owned(),
                 ]
             })
             .collect();
         print_table(&["PROMISED", "MEASURED", "BAR", ""], &bars);
+        for note in &self.notes {
+            println!("\n{note}");
+        }
     }
 }
 
@@ -119,10 +147,16 @@ fn cells(line: &Line) -> Vec<String> {
     vec![
         line.name.clone(),
         line.database.unwrap_or_default().to_owned(),
-        format!("{:.0}", line.rate),
-        line.of_floor.map_or_else(String::new, |of| format!("{of:.2}")),
+        if line.rate > 0.0 {
+            format!("{:.0}", line.rate)
+        } else {
+            String::new()
+        },
+        line.ratio
+            .map_or_else(String::new, |ratio| format!("{:.2} x {}", ratio.value, ratio.of)),
         ms(line.p50_us),
         ms(line.p99_us),
+        ms(line.p100_us),
         us(line.server_cpu_us),
         us(line.database_cpu_us),
         us(line.client_cpu_us),
@@ -132,6 +166,9 @@ fn cells(line: &Line) -> Vec<String> {
 }
 
 fn print_table(heads: &[&str], rows: &[Vec<String>]) {
+    if rows.is_empty() {
+        return;
+    }
     let width = |column: usize| {
         let longest = rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
         longest.max(heads[column].len())

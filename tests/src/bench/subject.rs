@@ -1,7 +1,6 @@
 //! What is measured: the real server as a child process, on a fresh database of its own.
 
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -10,152 +9,98 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use tempfile::TempDir;
 
-use super::{load::Target, process};
+use super::{
+    load::Target,
+    place::Place,
+    process,
+    setup::{API_KEY, SetUp},
+};
 
-const API_KEY: &str = "bench-0123456789abcdefghij";
-/// Of the endpoint's own token.
-pub const DIRECT: &str = "dst_0123456789abcdefghij";
-/// Of a sender without a plugin and without endpoints: its events are kept and go nowhere.
-pub const KEPT: &str = "sndr_kept-0123456789abcdefghij";
-/// Of a sender whose plugin makes a new payload for the endpoint.
-pub const PLUGIN: &str = "sndr_plugin-0123456789abcdefghij";
-/// Of a sender whose plugin forwards the payload as received.
-pub const FORWARD: &str = "sndr_forward-0123456789abcdefghij";
-
-/// Attempts at once to the receiver.
-const CONCURRENCY_MAX: u32 = 256;
 /// Everything accepted is settled within this, or the row has failed.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(120);
 /// How often it is asked whether everything is settled, once all deliveries have arrived.
 const SETTLE_LOOK_EVERY: Duration = Duration::from_millis(2);
+/// How much of the server's log goes into an error.
+const LOG_TAIL_LINES: usize = 20;
 
-/// A database system to measure on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Sqlite,
-    Postgres,
+/// Zero exactly when nothing waits and nothing is held in memory; the work tables hold nothing else that is counted here.
+const LEFT: &str = "SELECT (SELECT COUNT(*) FROM route_work WHERE state = 'pending') \
+    + (SELECT COUNT(*) FROM delivery_work WHERE state = 'waiting')";
+
+/// What a server is started from.
+#[derive(Debug)]
+pub struct Programs {
+    pub hookyard: PathBuf,
+    pub plugin: PathBuf,
 }
 
-impl Kind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sqlite => "SQLite",
-            Self::Postgres => "PostgreSQL",
-        }
-    }
-}
-
-/// A fresh database, and a folder for the files that belong to it.
-pub struct Place {
-    pub kind: Kind,
-    pub url: String,
-    folder: TempDir,
-    /// Of the cluster, and the database's name in it.
-    cluster: Option<(String, String)>,
-    /// The first process of the cluster, when it runs on this machine.
-    postmaster: Option<u32>,
-}
-
-impl Place {
-    /// Makes an empty database; `cluster` is the URL of a database of the cluster that may create others.
-    ///
-    /// # Errors
-    /// The folder cannot be written or the cluster refuses.
-    pub async fn fresh(kind: Kind, beneath: &Path, cluster: Option<&str>) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(beneath)?;
-        let folder = tempfile::tempdir_in(beneath).context("cannot make a folder")?;
-        match kind {
-            Kind::Sqlite => Ok(Self {
-                kind,
-                url: format!("sqlite://{}", folder.path().join("bench.db").display()),
-                folder,
-                cluster: None,
-                postmaster: None,
-            }),
-            Kind::Postgres => {
-                let cluster = cluster.context("give --postgres to measure on PostgreSQL")?;
-                let name = format!("hookyard_bench_{:016x}", rand::random::<u64>());
-                let mut connection = PgConnection::connect(cluster).await.context("cannot reach PostgreSQL")?;
-                sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}")))
-                    .execute(&mut connection)
-                    .await?;
-                let (backend,): (i32,) = sqlx::query_as("SELECT pg_backend_pid()").fetch_one(&mut connection).await?;
-                let mut url = url::Url::parse(cluster)?;
-                url.set_path(&name);
-                Ok(Self {
-                    kind,
-                    url: url.to_string(),
-                    folder,
-                    cluster: Some((cluster.to_owned(), name)),
-                    postmaster: u32::try_from(backend).ok().and_then(process::parent).filter(|parent| *parent > 0),
-                })
-            }
-        }
-    }
-
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// Processor time of the database's own processes; none for SQLite, which runs in the server.
-    pub fn database_cpu(&self) -> Duration {
-        self.postmaster.map_or(Duration::ZERO, process::cpu_with_children)
-    }
-
-    /// One number from the database.
-    ///
-    /// # Errors
-    /// The database cannot be asked.
-    pub async fn count(&self, sql: &'static str) -> anyhow::Result<u64> {
-        let count: i64 = match self.kind {
-            Kind::Sqlite => rusqlite::Connection::open(self.file())?.query_row(sql, [], |row| row.get(0))?,
-            Kind::Postgres => {
-                let mut connection = PgConnection::connect(&self.url).await?;
-                sqlx::query_as::<_, (i64,)>(sql).fetch_one(&mut connection).await?.0
-            }
-        };
-        Ok(u64::try_from(count)?)
-    }
-
-    /// Size on disk, with the write-ahead log folded in. No server may run on it.
-    ///
-    /// # Errors
-    /// The database cannot be asked.
-    pub async fn bytes(&self) -> anyhow::Result<u64> {
-        if self.kind == Kind::Postgres {
-            return self.count("SELECT pg_database_size(current_database())").await;
-        }
-        rusqlite::Connection::open(self.file())?.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        Ok(std::fs::metadata(self.file())?.len())
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder().join("bench.db")
-    }
-
-    /// Removes the database.
-    ///
-    /// # Errors
-    /// The cluster refuses.
-    pub async fn remove(self) -> anyhow::Result<()> {
-        if let Some((cluster, name)) = &self.cluster {
-            let mut connection = PgConnection::connect(cluster).await?;
-            sqlx::query(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)")))
-                .execute(&mut connection)
-                .await?;
-        }
-        Ok(())
-    }
-}
-
-/// A running server with one tenant, one endpoint that leads to the receiver, and the senders above.
-pub struct Subject {
+/// A database that is set up, without a server.
+pub struct Prepared {
     pub place: Place,
-    pub server: process::Server,
+    hookyard: PathBuf,
     tenant: String,
+}
+
+/// A running server.
+pub struct Subject {
+    pub prepared: Prepared,
+    pub server: process::Server,
+}
+
+impl Prepared {
+    /// Applies a set-up to a fresh database.
+    ///
+    /// # Errors
+    /// The server's program refuses it.
+    pub fn apply(place: Place, programs: &Programs, set_up: &SetUp) -> anyhow::Result<Self> {
+        set_up.write(place.folder(), &programs.plugin)?;
+        let mut prepared = Self {
+            place,
+            hookyard: programs.hookyard.clone(),
+            tenant: String::new(),
+        };
+        let applied = process::output(
+            prepared
+                .command("apply")
+                .arg("--file")
+                .arg(prepared.place.folder().join("setup.toml"))
+                .args(["--format", "json"]),
+        )?;
+        let applied: serde_json::Value = serde_json::from_str(&applied)?;
+        prepared.tenant = applied["tenants"][0]["id"].as_str().context("apply names no tenant")?.to_owned();
+        Ok(prepared)
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.hookyard);
+        command
+            .arg(name)
+            .args(["--database", &self.place.url])
+            .arg("--data-dir")
+            .arg(self.place.folder())
+            .env_remove("HOOKYARD_LOG");
+        command
+    }
+
+    /// Starts the server.
+    ///
+    /// # Errors
+    /// It does not start; its log is in the message.
+    pub fn serve(self) -> anyhow::Result<Subject> {
+        let server = process::Server::start(
+            self.command("serve")
+                .args(["--listen", "127.0.0.1:0", "--allow-loopback-for-tests"])
+                .arg("--plugins-dir")
+                .arg(self.place.folder().join("plugins")),
+            &self.log(),
+        )?;
+        Ok(Subject { prepared: self, server })
+    }
+
+    fn log(&self) -> PathBuf {
+        self.place.folder().join("server.log")
+    }
 }
 
 impl Subject {
@@ -163,53 +108,22 @@ impl Subject {
     ///
     /// # Errors
     /// The server refuses the set-up or does not start; its log is in the message.
-    pub async fn start(place: Place, hookyard: &Path, plugin: &Path, receiver: SocketAddr) -> anyhow::Result<Self> {
-        let folder = place.folder();
-        for (file, text) in [
-            ("secret", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
-            ("key", API_KEY),
-            ("direct", DIRECT),
-            ("kept", KEPT),
-            ("plugin", PLUGIN),
-            ("forward", FORWARD),
-        ] {
-            std::fs::write(folder.join(file), text)?;
-        }
-        std::fs::write(folder.join("setup.toml"), set_up(receiver))?;
-        let modules = folder.join("plugins").join("bench");
-        std::fs::create_dir_all(&modules)?;
-        std::fs::copy(plugin, modules.join("router.wasm")).with_context(|| format!("cannot copy {}", plugin.display()))?;
+    pub fn start(place: Place, programs: &Programs, set_up: &SetUp) -> anyhow::Result<Self> {
+        Prepared::apply(place, programs, set_up)?.serve()
+    }
 
-        let command = |name: &str| {
-            let mut command = Command::new(hookyard);
-            command
-                .arg(name)
-                .args(["--database", &place.url])
-                .arg("--data-dir")
-                .arg(folder)
-                .env_remove("HOOKYARD_LOG");
-            command
-        };
-        let applied = process::output(
-            command("apply")
-                .arg("--file")
-                .arg(folder.join("setup.toml"))
-                .args(["--format", "json"]),
-        )?;
-        let applied: serde_json::Value = serde_json::from_str(&applied)?;
-        let tenant = applied["tenants"][0]["id"].as_str().context("apply names no tenant")?.to_owned();
-        let log = folder.join("server.log");
-        let server = process::Server::start(
-            command("serve")
-                .args(["--listen", "127.0.0.1:0", "--allow-loopback-for-tests"])
-                .arg("--plugins-dir")
-                .arg(folder.join("plugins")),
-            &log,
-        )?;
-        Ok(Self { place, server, tenant })
+    pub fn place(&self) -> &Place {
+        &self.prepared.place
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.prepared.place.folder()
     }
 
     /// Posts of `body` by a token.
+    ///
+    /// # Errors
+    /// The token does not fit into a path.
     pub fn target(&self, token: &str, body: Bytes) -> anyhow::Result<Target> {
         let mut headers = HeaderMap::new();
         for (name, value) in [
@@ -222,7 +136,7 @@ impl Subject {
         }
         Ok(Target {
             address: self.server.address,
-            path: format!("/api/v1/ingest/{}/{token}", self.tenant).parse()?,
+            path: format!("/api/v1/ingest/{}/{token}", self.prepared.tenant).parse()?,
             headers,
             body,
         })
@@ -236,19 +150,36 @@ impl Subject {
         let deadline = Instant::now() + SETTLE_DEADLINE;
         loop {
             // The database is asked only when all has arrived: asking costs what is being measured.
-            if arrived() && self.place.count(LEFT).await? == 0 {
+            if arrived() && self.place().count(LEFT).await? == 0 {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                let log = std::fs::read_to_string(self.place.folder().join("server.log")).unwrap_or_default();
-                let told: Vec<&str> = log.lines().rev().take(20).collect();
-                bail!(
-                    "not everything was settled in time; the server says, newest first:\n{}",
-                    told.join("\n")
-                );
+                bail!("not everything was settled in time; {}", self.last_words());
             }
             tokio::time::sleep(SETTLE_LOOK_EVERY).await;
         }
+    }
+
+    /// The end of the server's log.
+    pub fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(self.prepared.log()).unwrap_or_default();
+        let told: Vec<&str> = log.lines().rev().take(LOG_TAIL_LINES).collect();
+        format!("the server says, newest first:\n{}", told.join("\n"))
+    }
+
+    /// Stops the server and leaves its database.
+    ///
+    /// # Errors
+    /// It does not end as it should.
+    pub fn stop(self) -> anyhow::Result<Prepared> {
+        self.server.stop()?;
+        Ok(self.prepared)
+    }
+
+    /// Ends the server without waiting for what it is doing, and leaves its database.
+    pub fn kill(self) -> Place {
+        drop(self.server);
+        self.prepared.place
     }
 
     /// Stops the server, checks that every event and delivery is there and done, and says how many bytes an event takes.
@@ -256,54 +187,24 @@ impl Subject {
     /// # Errors
     /// Something is lost, doubled or unfinished.
     pub async fn finish(self, bytes_before: u64, events: usize, deliveries: usize) -> anyhow::Result<u64> {
-        self.server.stop()?;
+        let place = self.stop()?.place;
         for (what, sql, expected) in [
             ("events", "SELECT COUNT(*) FROM event", events),
-            (
-                "undecided events",
-                "SELECT COUNT(*) FROM event WHERE state NOT IN ('routed', 'dropped')",
-                0,
-            ),
+            ("undecided events", "SELECT COUNT(*) FROM route_work", 0),
             ("deliveries", "SELECT COUNT(*) FROM delivery", deliveries),
+            ("unfinished deliveries", "SELECT COUNT(*) FROM delivery_work", 0),
             (
-                "deliveries made",
-                "SELECT COUNT(*) FROM delivery WHERE state = 'delivered'",
+                "attempts that were answered 200",
+                "SELECT COUNT(*) FROM attempt WHERE status = 200",
                 deliveries,
             ),
             ("attempts", "SELECT COUNT(*) FROM attempt", deliveries),
         ] {
-            let found = self.place.count(sql).await?;
+            let found = place.count(sql).await?;
             ensure!(found == expected as u64, "{found} {what}, not {expected}");
         }
-        let bytes = self.place.bytes().await?.saturating_sub(bytes_before) / events.max(1) as u64;
-        self.place.remove().await?;
+        let bytes = place.bytes().await?.saturating_sub(bytes_before) / events.max(1) as u64;
+        place.remove().await?;
         Ok(bytes)
     }
-}
-
-/// Zero exactly when nothing waits and nothing is held; answered from small partial indexes.
-const LEFT: &str = "SELECT (SELECT COUNT(*) FROM event WHERE lease IS NOT NULL) \
-    + (SELECT COUNT(*) FROM event WHERE state = 'pending' AND lease IS NULL) \
-    + (SELECT COUNT(*) FROM delivery WHERE lease IS NOT NULL) \
-    + (SELECT COUNT(*) FROM delivery WHERE completed_at IS NULL AND lease IS NULL)";
-
-fn set_up(receiver: SocketAddr) -> String {
-    let endpoint = |name: &str, more: &str| {
-        format!(
-            "[[tenant.endpoint]]\nname = \"{name}\"\nurl = \"http://{receiver}/{name}\"\ninsecure_http = true\n\
-             concurrency_max = {CONCURRENCY_MAX}\n{more}\n"
-        )
-    };
-    let sender = |name: &str, more: &str| {
-        format!("[[tenant.sender]]\nname = \"{name}\"\ntoken = {{ file = \"{name}\" }}\nevent_type_header = \"x-github-event\"\n{more}\n")
-    };
-    [
-        "[[tenant]]\nname = \"bench\"\nwebhook_secret = { file = \"secret\" }\n[[tenant.api_key]]\nname = \"bench\"\nkey = { file = \"key\" }\n".to_owned(),
-        endpoint("sink", "token = { file = \"direct\" }\nmetadata = { repo = \"*\" }"),
-        endpoint("original", "metadata = { repo = \"*\", payload = \"original\" }"),
-        sender("kept", "endpoints = []"),
-        sender("plugin", "plugin = \"router\"\nendpoints = [\"sink\"]"),
-        sender("forward", "plugin = \"router\"\nendpoints = [\"original\"]"),
-    ]
-    .concat()
 }

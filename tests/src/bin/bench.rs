@@ -2,6 +2,8 @@
 //!
 //! The floors are hidden sub-commands, run as children, so that their processor time is told apart from the load's.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 use hookyard_tests::bench::{self, floor};
 
@@ -38,8 +40,18 @@ enum Floor {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // What failed and why, on one line: a backtrace would bury it.
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.floor {
         None => bench::run(&cli.settings).await,
         Some(Floor::Floor { parsing }) => floor::http(parsing).await,
