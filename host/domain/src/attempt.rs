@@ -100,6 +100,18 @@ words! {
     }
 }
 
+words! {
+    /// What a delivery was made for.
+    pub enum DeliveryKind {
+        /// An event was accepted and this endpoint was chosen for it.
+        Event = "event",
+        /// Someone asked for a test of the endpoint.
+        Test = "test",
+        /// Someone asked for an event to be delivered again.
+        Replay = "replay",
+    }
+}
+
 impl DeliveryState {
     /// Whether there will be no further attempt.
     pub const fn is_terminal(self) -> bool {

@@ -32,7 +32,7 @@ pub mod signature;
 pub mod time;
 mod words;
 
-pub use attempt::DeliveryState;
+pub use attempt::{DeliveryKind, DeliveryState};
 pub use event::{DecidedBy, EventState};
 pub use ids::{
     ApplicationId, ContentHash, CredentialId, DeliveryId, EndpointId, EnvironmentId, EventId, EventTypeId, NodeId, PluginId, SenderId,

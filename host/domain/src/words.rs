@@ -49,7 +49,7 @@ pub(crate) use words;
 
 #[cfg(test)]
 mod tests {
-    use crate::attempt::{DeliveryState, ErrorClass};
+    use crate::attempt::{DeliveryKind, DeliveryState, ErrorClass};
     use crate::event::{DecidedBy, EventState};
     use crate::failure::{FailureClass, FailurePolicy};
 
@@ -72,6 +72,14 @@ mod tests {
 
     #[test]
     fn every_stored_word_reads_back_as_the_value_it_was_written_from() {
-        assert_words_round_trip!(DecidedBy, DeliveryState, ErrorClass, EventState, FailureClass, FailurePolicy);
+        assert_words_round_trip!(
+            DecidedBy,
+            DeliveryKind,
+            DeliveryState,
+            ErrorClass,
+            EventState,
+            FailureClass,
+            FailurePolicy
+        );
     }
 }
