@@ -1,26 +1,17 @@
-//! One attempt: build the request, sign it, post it, read the verdict off the answer.
-//!
-//! Every delivery carries the Standard Webhooks headers, so that any receiver can verify it; what else it carries, and what
-//! is put around its payload, its endpoint's profile says. `webhook-id` is the event's id: the same for every attempt, endpoint and replay of the event, which is
-//! what a receiver deduplicates by. The timestamp is the attempt's own, so a receiver may refuse an old one.
+//! One attempt: post the request and read the verdict off the answer.
 
 use bytes::Bytes;
 use hookyard_domain::{
     Timestamp,
     attempt::{ErrorClass, Outcome},
-    profile::envelope::WRAPPED_CONTENT_TYPE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use super::request::Request;
 use crate::{
     configuration::Endpoint,
     egress::{Egress, Failure},
     store::{Attempt, HeldDelivery},
 };
-
-const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
-const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// An attempt that was made, successfully or not.
 pub(super) struct Made {
@@ -61,18 +52,12 @@ impl Made {
 
 /// Makes one attempt.
 pub(super) async fn make(egress: &Egress, endpoint: &Endpoint, delivery: &HeldDelivery, body: Bytes, now: Timestamp) -> Made {
-    let profile = endpoint.profile;
-    let wrapped = profile.envelope.wrap(&delivery.event_type, &delivery.content_type, &body);
-    let (body, content_type) = match wrapped {
-        Some(wrapped) => (wrapped.into(), WRAPPED_CONTENT_TYPE),
-        None => (body, delivery.content_type.as_str()),
-    };
-    let headers = match headers(endpoint, delivery, &body, content_type, now) {
-        Ok(headers) => headers,
+    let request = match Request::build(endpoint.profile, endpoint.signing_keys(), delivery, body, now) {
+        Ok(request) => request,
         Err(problem) => return Made::internal(&problem),
     };
-    let deadline = profile.attempt_deadline(egress.deadline());
-    match egress.post(&endpoint.url, headers, body, deadline).await {
+    let deadline = endpoint.profile.attempt_deadline(egress.deadline());
+    match egress.post(&endpoint.url, request.headers, request.body, deadline).await {
         Ok(answer) => Made {
             outcome: Outcome::Status(answer.status),
             detail: None,
@@ -80,25 +65,4 @@ pub(super) async fn make(egress: &Egress, endpoint: &Endpoint, delivery: &HeldDe
         },
         Err(failure) => Made::failed(failure),
     }
-}
-
-/// The plugin's headers first, then ours: what signs and describes the body is never a plugin's to say.
-fn headers(endpoint: &Endpoint, delivery: &HeldDelivery, body: &[u8], content_type: &str, now: Timestamp) -> Result<HeaderMap, String> {
-    let mut headers = HeaderMap::with_capacity(delivery.headers.len() + 8);
-    for (name, value) in &delivery.headers {
-        let name = HeaderName::try_from(name).map_err(|error| format!("header {name}: {error}"))?;
-        let value = HeaderValue::try_from(value).map_err(|error| format!("header {name}: {error}"))?;
-        headers.append(name, value);
-    }
-    let text = |value: String| HeaderValue::try_from(value).map_err(|error| error.to_string());
-    headers.insert(header::CONTENT_TYPE, text(content_type.to_owned())?);
-    let (profile, keys) = (endpoint.profile, endpoint.signing_keys());
-    let id = delivery.event.to_string();
-    headers.insert(WEBHOOK_SIGNATURE, text(keys.standard(profile.in_rotation, &id, now, body))?);
-    headers.insert(WEBHOOK_ID, text(id)?);
-    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_secs()));
-    if let Some(name) = profile.body_signature_header {
-        headers.insert(HeaderName::from_static(name), text(keys.body(body))?);
-    }
-    Ok(headers)
 }

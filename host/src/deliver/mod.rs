@@ -6,11 +6,12 @@
 //! for the flush. The place of a delivery is freed only when its outcome is on disk, so what is in memory stays
 //! bounded.
 //!
-//! Cast: [`window`] knows what is held and whose turn it is; [`attempt`] builds, signs and posts one request;
-//! [`claimer`] brings work from the table.
+//! Cast: [`window`] knows what is held and whose turn it is; [`request`] builds and signs what one attempt sends;
+//! [`attempt`] posts it; [`claimer`] brings work from the table.
 
 mod attempt;
 mod claimer;
+mod request;
 mod window;
 
 use std::{
