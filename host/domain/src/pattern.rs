@@ -87,15 +87,17 @@ impl EventPattern {
         if text == "*" {
             return Ok(Self::ALL);
         }
-        let (name, form): (&str, fn(Box<str>) -> Form<Box<str>>) = match text.strip_suffix(".*") {
+        // With its dot, where it is a prefix.
+        let (name, is_prefix) = match text.strip_suffix(".*") {
             Some("") => return Err(PatternError::Star),
-            Some(prefix) => (&text[..=prefix.len()], Form::Under),
-            None => (text, Form::Exact),
+            Some(prefix) => (&text[..=prefix.len()], true),
+            None => (text, false),
         };
         match name.chars().find(|character| !is_allowed(*character)) {
             Some('*') => Err(PatternError::Star),
             Some(character) => Err(PatternError::Character { character }),
-            None => Ok(Self(form(name.into()))),
+            None if is_prefix => Ok(Self(Form::Under(name.into()))),
+            None => Ok(Self(Form::Exact(name.into()))),
         }
     }
 
@@ -253,7 +255,7 @@ mod tests {
         fn a_literal_pattern_survives_its_text_and_matches_nothing_else(text in ".{1,40}", other in ".{0,40}") {
             prop_assume!(text != "*" && !text.contains('\0'));
             let literal = EventPattern::literal(&text).unwrap();
-            prop_assert_eq!(literal.to_string(), text.clone());
+            prop_assert_eq!(&literal.to_string(), &text);
             prop_assert!(literal.matches(&text));
             prop_assert_eq!(literal.matches(&other), other == text);
         }
