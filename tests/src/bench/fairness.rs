@@ -4,34 +4,22 @@
 //! Each round has a fresh server and measures both, one right after the other; the whole of the second ends before the
 //! first hanging attempt times out and the breakers would take the load away.
 
-use std::time::{Duration, Instant};
-
-use anyhow::{Context as _, ensure};
-use tokio_util::sync::CancellationToken;
+use anyhow::Context as _;
 
 use super::{
     Settings,
     hanging::Hanging,
-    load,
-    pace::{self, Pace},
-    payload,
+    latency::{Seen, Shape, line, run},
+    load, payload,
     place::Kind,
-    process,
     receiver::Receiver,
-    report::{Bar, Line, Ratio, Report, median},
+    report::{Bar, Ratio, Report},
     saturation::all_accepted,
-    setup::{DIRECT, SetUp},
+    setup::SetUp,
     subject::{Programs, Subject},
 };
 
-/// Body and rate of a pair of rows. The rate is far below what the server can take: a queue of its own making would
-/// hide what the others do to it.
-struct Shape {
-    name: &'static str,
-    body_bytes: usize,
-    per_second: u32,
-}
-
+/// The rates are far below what the server can take: a queue of its own making would hide what the others do to it.
 const SHAPES: &[Shape] = &[
     Shape {
         name: "1 KiB",
@@ -54,17 +42,7 @@ const ROUNDS: usize = 5;
 const RUN_FOR_S: u32 = 8;
 const RUN_FOR_QUICK_S: u32 = 2;
 const WARM_UP_S: u32 = 2;
-/// A delivery that takes longer is late, and the row has failed.
-const LATE_AFTER: Duration = Duration::from_secs(1);
-const LOOK_EVERY: Duration = Duration::from_millis(5);
 const BESIDE_OF_ALONE_MAX: f64 = 1.2;
-
-/// What one run saw.
-struct Seen {
-    p50: Duration,
-    p99: Duration,
-    server_cpu_us: f64,
-}
 
 /// Both rows of each body size, and their bar.
 ///
@@ -125,67 +103,4 @@ async fn round(settings: &Settings, kind: Kind, programs: &Programs, shape: &Sha
     let place = subject.kill();
     place.remove().await?;
     Ok((alone, beside))
-}
-
-/// Posts for so many seconds and waits until all has arrived.
-async fn run(subject: &Subject, receiver: &Receiver, shape: &Shape, base: u32, seconds: u32) -> anyhow::Result<Seen> {
-    let (pid, body_bytes) = (subject.server.pid(), shape.body_bytes);
-    let target = subject.target(DIRECT, payload::numbered(0, body_bytes))?;
-    let pace = Pace {
-        per_second: shape.per_second,
-        posts_max: shape.per_second * seconds,
-    };
-    receiver.take_arrivals();
-    let cpu = process::cpu(pid);
-    let posted = pace::post(
-        &target,
-        pace,
-        move |number| payload::numbered(base + number, body_bytes),
-        &CancellationToken::new(),
-    )
-    .await?;
-    let mut arrivals = receiver.take_arrivals();
-    let deadline = Instant::now() + LATE_AFTER;
-    while arrivals.len() < posted.len() && Instant::now() < deadline {
-        tokio::time::sleep(LOOK_EVERY).await;
-        arrivals.extend(receiver.take_arrivals());
-    }
-    let server_cpu = process::cpu(pid).saturating_sub(cpu);
-    arrivals.sort_unstable();
-    ensure!(
-        arrivals.len() == posted.len()
-            && arrivals
-                .iter()
-                .zip(&posted)
-                .all(|((number, _), posted)| *number == base + posted.number),
-        "of {} events {} arrived, at the latest {LATE_AFTER:?} after the last was posted",
-        posted.len(),
-        arrivals.len()
-    );
-    let mut took: Vec<Duration> = arrivals
-        .iter()
-        .zip(&posted)
-        .map(|((_, arrived), posted)| arrived.saturating_duration_since(posted.due))
-        .collect();
-    let longest = pace::percentile(&mut took, 100);
-    ensure!(longest <= LATE_AFTER, "an event arrived {longest:?} after it was due");
-    Ok(Seen {
-        p50: pace::percentile(&mut took, 50),
-        p99: pace::percentile(&mut took, 99),
-        server_cpu_us: server_cpu.as_secs_f64() * 1e6 / posted.len().max(1) as f64,
-    })
-}
-
-fn line(name: String, kind: Kind, shape: &Shape, rounds: &[Seen]) -> Line {
-    let each = |of: &dyn Fn(&Seen) -> f64| median(&rounds.iter().map(of).collect::<Vec<_>>());
-    Line {
-        name,
-        database: Some(kind.as_str()),
-        rate: f64::from(shape.per_second),
-        p50_us: Some(each(&|seen| seen.p50.as_micros() as f64) as u32),
-        p99_us: Some(each(&|seen| seen.p99.as_micros() as f64) as u32),
-        p99s_us: rounds.iter().map(|seen| seen.p99.as_micros() as u32).collect(),
-        server_cpu_us: Some(each(&|seen| seen.server_cpu_us)),
-        ..Line::default()
-    }
 }

@@ -14,6 +14,7 @@
 mod fairness;
 pub mod floor;
 mod hanging;
+mod latency;
 mod load;
 mod pace;
 mod payload;
@@ -104,6 +105,10 @@ async fn measure(settings: &Settings, report: &mut Report) -> anyhow::Result<()>
         for row in ROWS.iter().filter(|row| settings.wants(row.name)) {
             let line = saturation::server_row(settings, kind, row, &programs).await;
             report.lines.push(of_floor(line.with_context(|| failed(row.name, Some(kind)))?));
+        }
+        if settings.wants("latency") {
+            let measured = latency::measure(settings, kind, &programs, report).await;
+            measured.with_context(|| failed("latency", Some(kind)))?;
         }
         if settings.wants("fairness") {
             let measured = fairness::measure(settings, kind, &programs, report).await;

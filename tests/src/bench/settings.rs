@@ -39,7 +39,7 @@ pub struct Settings {
     /// Runs per row, of which the median counts
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=25))]
     pub runs: u16,
-    /// Only rows whose name begins with one of these: floor, commit, accept, direct, plugin, forward, fairness, idle, calls
+    /// Only rows whose name begins with one of these: floor, commit, accept, direct, plugin, forward, latency, fairness, idle, calls
     #[arg(long, value_delimiter = ',', value_name = "ROWS")]
     pub only: Vec<String>,
     /// Only on these databases

@@ -127,7 +127,9 @@ impl Bulk {
         self.flush().await?;
         match &mut self.connection {
             Connection::Sqlite { connection, .. } => connection.execute_batch(sql)?,
-            Connection::Postgres { connection, .. } => drop(sqlx::raw_sql(sql).execute(&mut **connection).await?),
+            Connection::Postgres { connection, .. } => {
+                sqlx::raw_sql(sql).execute(&mut **connection).await?;
+            }
         }
         Ok(())
     }
