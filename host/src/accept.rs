@@ -77,6 +77,11 @@ impl Accept {
         }
     }
 
+    /// The time, for whoever judges credentials before it accepts.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// The event a tenant's idempotency key already names. Only for requests that would be refused otherwise: the
     /// others learn it from the commit.
     pub async fn existing(&self, tenant: TenantId, key: &str) -> Result<Option<Progress>, Error> {
@@ -202,16 +207,16 @@ impl Accept {
 
 /// A sender without a plugin delivers the payload as received to every endpoint that may have it.
 fn pass(sender: &Sender, event_type: &str) -> (Explanation, Vec<Arc<Endpoint>>) {
-    let (endpoints, skipped) = candidates(&sender.endpoints, event_type);
+    let (endpoints, skipped) = candidates(&sender.reach, event_type);
     let chosen = endpoints.iter().map(|endpoint| Chosen {
-        endpoint: endpoint.name.clone(),
+        endpoint: endpoint.label().to_owned(),
         payload: "original".to_owned(),
         delay_ms: 0,
     });
     let explanation = Explanation {
         by: "sender".to_owned(),
         outcome: if endpoints.is_empty() { "drop" } else { "pass" }.to_owned(),
-        drop: endpoints.is_empty().then(|| no_endpoint(&sender.endpoints)),
+        drop: endpoints.is_empty().then(|| no_endpoint(&sender.reach)),
         chosen: chosen.collect(),
         skipped,
         ..Explanation::default()

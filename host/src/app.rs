@@ -13,7 +13,7 @@ use crate::{
     accept::Accept,
     clock::Clock,
     config::{Config, open_store},
-    configuration::Configuration,
+    configuration::{Configuration, Refreshed},
     deliver::Deliver,
     egress::Egress,
     fanout::{Deliveries, Routing},
@@ -122,13 +122,7 @@ impl App {
         if let Some(folder) = folder {
             tasks.spawn(folder.follow(closing.clone()));
         }
-        tasks.spawn(follow_configuration(
-            store.without_lanes(),
-            configuration,
-            plugins,
-            clock.clone(),
-            closing.clone(),
-        ));
+        tasks.spawn(follow_configuration(store.without_lanes(), configuration, plugins, closing.clone()));
         tasks.spawn(keep_alive(
             store.without_lanes(),
             clock.clone(),
@@ -191,26 +185,17 @@ impl App {
     }
 }
 
-/// Swaps in a new snapshot whenever the configuration changed here, on another node, or by `hookyard apply`.
-///
-/// The change itself has released the events its senders held. Those that this node held since, by the configuration it
-/// then had, it releases once it has the new one.
-async fn follow_configuration(store: Store, configuration: Arc<Configuration>, plugins: Plugins, clock: Clock, closing: CancellationToken) {
+/// Swaps in a new snapshot whenever the configuration changed here, on another node, or by `hookyard apply`. Waits for nothing
+/// but the read: what follows from a change is the business of whoever acts on the snapshot.
+async fn follow_configuration(store: Store, configuration: Arc<Configuration>, plugins: Plugins, closing: CancellationToken) {
     let mut announcements = store.announcements();
     while !closing.is_cancelled() {
-        let before = Arc::clone(&configuration.current());
         match configuration.refresh(&store).await {
-            Ok(true) => {
-                let current = Arc::clone(&configuration.current());
-                tracing::info!(revision = current.revision, "configuration loaded");
-                for sender in current.rerouted_since(&before) {
-                    if let Err(error) = store.release_held_of_sender(sender, clock.now()).await {
-                        tracing::warn!(%sender, %error, "cannot release what was held for a sender; `hookyard replay` does");
-                    }
-                }
+            Ok(Refreshed::Changed) => {
+                tracing::info!(revision = configuration.current().revision, "configuration loaded");
                 plugins.configuration_changed();
             }
-            Ok(false) => {}
+            Ok(Refreshed::Unchanged) => {}
             Err(error) => tracing::warn!(%error, "cannot read the configuration; the last one stays in force"),
         }
         tokio::select! {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hookyard_domain::failure::PluginFailure;
 use serde::{Deserialize, Serialize};
 
-use crate::configuration::{Endpoint, EndpointStatus};
+use crate::configuration::{Endpoint, Reach};
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Explanation {
@@ -102,30 +102,14 @@ impl Explanation {
     }
 }
 
-/// Why an endpoint is no candidate for an event, before anybody chooses; none when it is one.
-pub fn unavailable(endpoint: &Endpoint, event_type: &str) -> Option<String> {
-    match endpoint.status {
-        EndpointStatus::Inactive => Some("the endpoint is inactive".to_owned()),
-        EndpointStatus::Suspended => Some("the endpoint is suspended".to_owned()),
-        EndpointStatus::Active if !endpoint.wants(event_type) => Some(format!("none of its event patterns matches \"{event_type}\"")),
-        EndpointStatus::Active => None,
-    }
-}
-
-/// The endpoints an event may go to, and why the others are not among them.
-pub fn candidates(endpoints: &[Arc<Endpoint>], event_type: &str) -> (Vec<Arc<Endpoint>>, Vec<Skipped>) {
-    let mut candidates = Vec::with_capacity(endpoints.len());
-    let mut skipped = Vec::new();
-    for endpoint in endpoints {
-        match unavailable(endpoint, event_type) {
-            Some(reason) => skipped.push(Skipped {
-                endpoint: endpoint.name.clone(),
-                reason,
-            }),
-            None => candidates.push(Arc::clone(endpoint)),
-        }
-    }
-    (candidates, skipped)
+/// The endpoints an event may go to, and why the others are not among them: a line per reason.
+pub fn candidates(reach: &Reach, event_type: &str) -> (Vec<Arc<Endpoint>>, Vec<Skipped>) {
+    let candidates = reach.candidates(event_type);
+    let skipped = candidates.passed_over.into_iter().map(|passed_over| Skipped {
+        endpoint: passed_over.examples.join(", "),
+        reason: format!("{} ({} in all)", passed_over.reason, passed_over.count),
+    });
+    (candidates.endpoints, skipped.collect())
 }
 
 /// Why a plugin was not asked about an event.
@@ -142,8 +126,8 @@ pub fn not_handled(plugin: &str, event_type: &str) -> Reason {
 }
 
 /// Why an event of a sender without a single candidate goes nowhere.
-pub fn no_endpoint(endpoints: &[Arc<Endpoint>]) -> Reason {
-    let message = if endpoints.is_empty() {
+pub fn no_endpoint(reach: &Reach) -> Reason {
+    let message = if reach.all().is_empty() {
         "the sender has no endpoints"
     } else {
         "none of the sender's endpoints takes this event"

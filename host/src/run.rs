@@ -17,7 +17,7 @@ pub fn run(module: &Module, event: &Event, sender: &Sender, candidates: &[Arc<En
         .zip(&ids)
         .map(|(endpoint, id)| EndpointView {
             id,
-            name: &endpoint.name,
+            name: endpoint.label(),
             origin: &endpoint.origin,
             metadata: &endpoint.metadata,
         })
@@ -26,11 +26,11 @@ pub fn run(module: &Module, event: &Event, sender: &Sender, candidates: &[Arc<En
         event: EventView {
             id: &id,
             event_type: &event.event_type,
-            sender: &sender.name,
+            sender: sender.label(),
             received_at_ms: u64::try_from(event.accepted_at.as_millis()).unwrap_or(0),
             content_type: &event.content_type,
             headers: &event.headers,
-            attributes: &[("environment".to_owned(), sender.environment_name.clone())],
+            attributes: &[("environment".to_owned(), sender.environment_name.to_string())],
             body: Body::of(&event.payload),
         },
         endpoints: &endpoints,

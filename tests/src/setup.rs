@@ -256,14 +256,14 @@ impl SetupFile {
     /// When it does not apply.
     pub async fn apply_in_process(&self, store: &Store, now: Timestamp) -> BTreeMap<String, TenantId> {
         let setup = read(&self.text(), self).unwrap_or_else(|problems| panic!("the set-up is wrong:\n{problems}"));
-        let rows = store.configuration().await.expect("the configuration can be read");
+        let rows = store.configuration_since(0).await.expect("the configuration can be read");
         let plan = plan(&setup, &rows, now).unwrap_or_else(|problems| panic!("the set-up does not apply:\n{problems}"));
-        store
-            .configure(&plan.changes, rows.revision, now)
-            .await
-            .expect("the set-up can be written");
-        let rows = store.configuration().await.expect("the configuration can be read");
-        rows.tenants.into_iter().map(|tenant| (tenant.name, tenant.id)).collect()
+        if plan.changes.is_empty() {
+            return plan.tenants.into_iter().collect();
+        }
+        store.configure(&plan.changes, now).await.expect("the set-up can be written");
+        let rows = store.configuration_since(0).await.expect("the configuration can be read");
+        rows.tenants.rows.into_iter().map(|tenant| (tenant.name, tenant.id)).collect()
     }
 }
 

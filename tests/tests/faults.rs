@@ -41,7 +41,7 @@ async fn a_bad_setup_file_changes_nothing_and_its_place_is_named(kind: Kind) {
     let good = small_setup("https://example.com/hook");
     server::apply(&database, &good).await;
     let store = database.open(app::now()).await;
-    let before = store.configuration().await.expect("the store answers").revision;
+    let before = store.configuration_since(0).await.expect("the store answers").revision;
     let folder = database.folder().join("setup");
 
     let changed = small_setup("https://example.com/other").text();
@@ -101,10 +101,10 @@ async fn a_bad_setup_file_changes_nothing_and_its_place_is_named(kind: Kind) {
     assert_eq!(output.status.code(), Some(2));
     assert!(!String::from_utf8_lossy(&output.stderr).contains("short and secret"));
 
-    let rows = store.configuration().await.expect("the store answers");
+    let rows = store.configuration_since(0).await.expect("the store answers");
     assert_eq!(rows.revision, before, "nothing was written");
-    assert_eq!(rows.endpoints.len(), 1);
-    assert_eq!(rows.endpoints[0].url, "https://example.com/hook");
+    assert_eq!(rows.endpoints.rows.len(), 1);
+    assert_eq!(rows.endpoints.rows[0].url, "https://example.com/hook");
 }
 
 async fn applying_a_setup_again_changes_nothing(kind: Kind) {
@@ -112,7 +112,7 @@ async fn applying_a_setup_again_changes_nothing(kind: Kind) {
     let setup = small_setup("https://example.com/hook");
     server::apply(&database, &setup).await;
     let store = database.open(app::now()).await;
-    let before = store.configuration().await.expect("the store answers").revision;
+    let before = store.configuration_since(0).await.expect("the store answers").revision;
     let file = setup.write_into(&database.folder().join("setup"));
     for dry in [false, true] {
         let mut args = vec!["apply", "--file", file.to_str().expect("a temporary path is text")];
@@ -134,7 +134,7 @@ async fn applying_a_setup_again_changes_nothing(kind: Kind) {
     )
     .await;
     assert!(String::from_utf8_lossy(&output.stdout).contains("updated   endpoint acme/hook (url)"));
-    assert_eq!(store.configuration().await.expect("the store answers").revision, before);
+    assert_eq!(store.configuration_since(0).await.expect("the store answers").revision, before);
 }
 
 fn small_setup(url: &str) -> SetupFile {

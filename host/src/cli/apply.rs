@@ -58,13 +58,13 @@ impl Apply {
         let setup = read(&text, &SystemSecrets { base: &base })
             .map_err(|problems| Failure::Usage(format!("{} is not applied:\n{problems}", self.file.display())))?;
         let store = common.store().await?;
-        let rows = store.configuration().await?;
+        let rows = store.configuration_since(0).await?;
         let plan = plan(&setup, &rows, app::now())
             .map_err(|problems| Failure::Usage(format!("{} is not applied:\n{problems}", self.file.display())))?;
         check_plugin_configs(&store, &setup, &rows).await?;
         if !self.dry_run && !plan.changes.is_empty() {
             store.claim_key().await?;
-            store.configure(&plan.changes, rows.revision, app::now()).await?;
+            store.configure(&plan.changes, app::now()).await?;
         }
         self.print(&plan)
     }
@@ -137,7 +137,7 @@ async fn check_plugin_configs(store: &Store, setup: &Setup, rows: &Rows) -> Resu
     let mut engine = None;
     let mut problems = Vec::new();
     for tenant in &setup.tenants {
-        let tenant_id = rows.tenants.iter().find(|row| row.name == tenant.name).map(|row| row.id);
+        let tenant_id = rows.tenants.rows.iter().find(|row| row.name == tenant.name).map(|row| row.id);
         for sender in &tenant.senders {
             let Some(plugin) = &sender.plugin else { continue };
             let row = plugins.iter().find(|row| Some(row.tenant) == tenant_id && row.name == *plugin);

@@ -48,10 +48,9 @@ impl List {
     /// On whose behalf the list is asked for.
     async fn scope(&self, store: &Store) -> Result<Scope, Failure> {
         let Some(name) = &self.tenant else { return Ok(Scope::Operator) };
-        let rows = store.configuration().await?;
-        let tenant = rows.tenants.iter().find(|tenant| tenant.name == *name);
+        let tenant = store.tenant_named(name).await?;
         tenant
-            .map(|tenant| Scope::Tenant(tenant.id))
+            .map(Scope::Tenant)
             .ok_or_else(|| Failure::NotFound(format!("there is no tenant {name}")))
     }
 }

@@ -1,292 +1,308 @@
-//! The configuration as the hot path sees it: parsed, indexed, immutable.
+//! The configuration as of one revision: parsed, indexed, immutable.
 //!
-//! Accepting an event reads no database: credentials, tokens and endpoints come from here. A change writes rows,
-//! raises the revision, and every node builds a new snapshot and swaps it in; work in flight finishes on the one it
-//! began with. A row that does not parse is left out and reported, so that one bad row does not take a node down.
+//! A node applies what changed to the snapshot it has ([`Snapshot::with`]) and swaps the next one in; work in flight
+//! finishes on the one it began with. Rows that did not change are neither read nor parsed again. What is shared between
+//! them (a tenant among its endpoints, endpoints among senders) is linked anew where one end changed, which costs pointers.
+//!
+//! The next snapshot does not depend on the way that led to it: many small steps and one large step give the same.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
-    time::Duration,
 };
 
-use arc_swap::{ArcSwap, Guard};
-use hookyard_domain::{
-    ContentHash, EndpointId, EnvironmentId, SenderId, TenantId,
-    failure::FailurePolicy,
-    pattern::EventPattern,
-    profile::Profile,
-    retry::AttemptsMax,
-    signature::{SigningKey, SigningKeys},
+use hookyard_domain::{ContentHash, CredentialId, EndpointId, EnvironmentId, SenderId, TenantId, Timestamp};
+use uuid::Uuid;
+
+use super::{
+    credential::Credential,
+    endpoint::{Endpoint, EndpointSettings},
+    environment::Environment,
+    plugin::PluginState,
+    reach::Reach,
+    sender::{Sender, SenderSettings},
+    table::TableRow,
+    tenant::Tenant,
 };
-use http::HeaderName;
-use url::Url;
+use crate::store::{Changed, Rows, SetAside, Unreadable};
 
-use crate::store::{EndpointRow, Error, Pairs, Rows, SenderRow, Store, TenantRow};
-
-pub struct Tenant {
-    pub id: TenantId,
-    pub name: String,
-    pub attempts_max: AttemptsMax,
-    /// How long a blocked endpoint rests before it is probed.
-    pub breaker_block: Duration,
-    /// Sign for its endpoints that have no secret of their own.
-    pub signing: SigningKeys,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndpointStatus {
-    Active,
-    Inactive,
-    Suspended,
-}
-
-pub struct Endpoint {
-    pub id: EndpointId,
-    pub tenant: Arc<Tenant>,
-    pub environment: EnvironmentId,
-    pub name: String,
-    pub url: Url,
-    /// `scheme://host[:port]`: all of the URL a plugin or a log line may see, for paths hold tokens.
-    pub origin: String,
-    pub status: EndpointStatus,
-    pub profile: &'static Profile,
-    /// Its own; none: its tenant's.
-    pub signing: Option<SigningKeys>,
-    pub event_patterns: Vec<EventPattern>,
-    pub metadata: Pairs,
-    pub concurrency_max: u32,
-}
-
-impl Endpoint {
-    /// What its deliveries are signed with.
-    pub fn signing_keys(&self) -> &SigningKeys {
-        self.signing.as_ref().unwrap_or(&self.tenant.signing)
-    }
-
-    pub fn wants(&self, event_type: &str) -> bool {
-        self.event_patterns.iter().any(|pattern| pattern.matches(event_type))
-    }
-}
-
-pub struct Sender {
-    pub id: SenderId,
-    pub tenant: Arc<Tenant>,
-    pub environment: EnvironmentId,
-    pub environment_name: String,
-    pub name: String,
-    pub active: bool,
-    pub plugin: Option<String>,
-    pub config: Arc<str>,
-    pub failure_policy: FailurePolicy,
-    pub event_type_header: Option<HeaderName>,
-    pub exposed_headers: Vec<HeaderName>,
-    /// The endpoints this sender may reach, active or not.
-    pub endpoints: Vec<Arc<Endpoint>>,
-}
-
-impl Sender {
-    /// Whether this sender and a later state of it treat an event alike: what one held, the other would hold again.
-    pub fn routes_like(&self, other: &Self) -> bool {
-        self.plugin == other.plugin && self.config == other.config && self.failure_policy == other.failure_policy
-    }
-}
-
-/// All that is configured, as of one revision.
-#[derive(Default)]
+/// All that is configured, as of one revision. A table that did not change is shared with the snapshot before.
+#[derive(Clone, Default)]
 pub struct Snapshot {
     pub revision: i64,
-    pub tenants: HashMap<TenantId, Arc<Tenant>>,
-    pub endpoints: HashMap<EndpointId, Arc<Endpoint>>,
-    pub senders: HashMap<SenderId, Arc<Sender>>,
-    /// Plugins of which a version is active, here or on its way here.
-    active_plugins: HashSet<(TenantId, String)>,
-    api_keys: HashMap<ContentHash, TenantId>,
-    endpoint_tokens: HashMap<ContentHash, Arc<Endpoint>>,
-    sender_tokens: HashMap<ContentHash, Arc<Sender>>,
+    pub tenants: Arc<HashMap<TenantId, Arc<Tenant>>>,
+    pub environments: Arc<HashMap<EnvironmentId, Arc<Environment>>>,
+    /// The endpoints of tenants that are known.
+    pub endpoints: Arc<HashMap<EndpointId, Arc<Endpoint>>>,
+    /// The senders of tenants that are known.
+    pub senders: Arc<HashMap<SenderId, Arc<Sender>>>,
+    pub credentials: Arc<HashMap<CredentialId, Arc<Credential>>>,
+    /// What parsed, whether or not the tenant is known: it may be set aside now and come back.
+    endpoint_settings: Arc<HashMap<EndpointId, Arc<EndpointSettings>>>,
+    sender_settings: Arc<HashMap<SenderId, Arc<SenderSettings>>>,
+    by_hash: Arc<HashMap<ContentHash, Arc<Credential>>>,
+    subscribers: Arc<HashMap<EnvironmentId, Reach>>,
+    plugins: Arc<HashMap<TenantId, HashMap<String, PluginState>>>,
+    set_aside: Arc<BTreeMap<(&'static str, Uuid), SetAside>>,
 }
 
 impl Snapshot {
-    /// The tenant an API key belongs to. Looking a hash up by equality leaks nothing: a caller cannot choose a hash.
-    pub fn tenant_of_key(&self, key: &str) -> Option<TenantId> {
-        self.api_keys.get(&ContentHash::of(key.as_bytes())).copied()
-    }
-
-    pub fn endpoint_by_token(&self, token: &str) -> Option<&Arc<Endpoint>> {
-        self.endpoint_tokens.get(&ContentHash::of(token.as_bytes()))
-    }
-
-    pub fn sender_by_token(&self, token: &str) -> Option<&Arc<Sender>> {
-        self.sender_tokens.get(&ContentHash::of(token.as_bytes()))
-    }
-
-    /// The senders that route otherwise than in an earlier snapshot.
-    pub fn rerouted_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = SenderId> {
-        let changed = |sender: &&Arc<Sender>| before.senders.get(&sender.id).is_some_and(|old| !old.routes_like(sender));
-        self.senders.values().filter(changed).map(|sender| sender.id)
-    }
-
-    /// Whether the table names an active version, whether or not this node has loaded it yet.
-    pub fn has_active_plugin(&self, tenant: TenantId, plugin: &str) -> bool {
-        self.active_plugins.contains(&(tenant, plugin.to_owned()))
+    /// The credential with this text, unless it is disabled or has expired. Looking a hash up by equality leaks nothing: a
+    /// caller cannot choose a hash. A revoked one is not known any more.
+    pub fn credential(&self, text: &str, now: Timestamp) -> Option<&Arc<Credential>> {
+        self.by_hash
+            .get(&ContentHash::of(text.as_bytes()))
+            .filter(|credential| credential.works(now))
     }
 
     pub fn tenant_by_name(&self, name: &str) -> Option<&Arc<Tenant>> {
         self.tenants.values().find(|tenant| tenant.name == name)
     }
 
-    /// Builds the indexes. Rows that do not parse are left out with an error in the log.
-    pub fn build(rows: Rows) -> Self {
-        let mut built = Self {
-            revision: rows.revision,
-            ..Self::default()
+    /// The environment that is meant where none is named.
+    pub fn default_environment(&self, tenant: TenantId) -> Option<&Arc<Environment>> {
+        self.environments
+            .values()
+            .find(|environment| environment.tenant == tenant && environment.is_default)
+    }
+
+    /// All endpoints of an environment, by the event types they want; none when it has no endpoint.
+    pub fn subscribers(&self, environment: EnvironmentId) -> Option<&Reach> {
+        self.subscribers.get(&environment)
+    }
+
+    /// The version of a plugin that the table says is active, whether or not this node has loaded it.
+    pub fn plugin(&self, tenant: TenantId, name: &str) -> Option<&PluginState> {
+        self.plugins.get(&tenant)?.get(name)
+    }
+
+    /// The revision that a sender's route has: that of its own row or of its plugin's activation, whichever is later. An
+    /// event that was held under an earlier one is routed again.
+    pub fn route_revision(&self, sender: &Sender) -> i64 {
+        let plugin = sender
+            .plugin
+            .as_deref()
+            .and_then(|name| self.plugin(sender.tenant_id, name))
+            .map_or(0, |plugin| plugin.revision);
+        sender.revision.max(plugin)
+    }
+
+    /// The rows that cannot be used, and why.
+    pub fn set_aside(&self) -> impl Iterator<Item = &SetAside> {
+        self.set_aside.values()
+    }
+
+    /// Whether this very state of a row was set aside before.
+    pub(super) fn has_set_aside(&self, row: &SetAside) -> bool {
+        self.set_aside.get(&(row.table, row.id)) == Some(row)
+    }
+
+    /// The snapshot that follows from this one and what changed since its revision.
+    #[must_use]
+    pub fn with(&self, rows: Rows) -> Self {
+        let mut next = self.clone();
+        next.revision = rows.revision;
+        let aside = Arc::make_mut(&mut next.set_aside);
+        let mut unreadable: HashMap<&'static str, Vec<Uuid>> = HashMap::new();
+        for row in rows.set_aside {
+            unreadable.entry(row.table).or_default().push(row.id);
+            aside.insert((row.table, row.id), row);
+        }
+        let tenants = apply(&mut next.tenants, rows.tenants, &unreadable, aside);
+        let environments = apply(&mut next.environments, rows.environments, &unreadable, aside);
+        let endpoints = apply(&mut next.endpoint_settings, rows.endpoints, &unreadable, aside);
+        let senders = apply(&mut next.sender_settings, rows.senders, &unreadable, aside);
+        let credentials = apply(&mut next.credentials, rows.credentials, &unreadable, aside);
+        for row in &rows.plugins {
+            aside.remove(&("plugin", row.id.as_uuid()));
+            let of_tenant = Arc::make_mut(&mut next.plugins).entry(row.tenant).or_default();
+            match PluginState::of(row) {
+                Some(state) => of_tenant.insert(row.name.clone(), state),
+                None => of_tenant.remove(&row.name),
+            };
+        }
+        next.forget_plugins(unreadable.get("plugin").map_or(&[], Vec::as_slice));
+        next.index_credentials(self, &credentials);
+        let crowded = next.link_endpoints(&tenants, endpoints);
+        next.link_senders(&tenants, &environments, &crowded, senders);
+        next
+    }
+
+    fn forget_plugins(&mut self, ids: &[Uuid]) {
+        if !ids.is_empty() {
+            for of_tenant in Arc::make_mut(&mut self.plugins).values_mut() {
+                of_tenant.retain(|_, state| !ids.contains(&state.id.as_uuid()));
+            }
+        }
+    }
+
+    fn index_credentials(&mut self, before: &Self, changed: &HashSet<CredentialId>) {
+        if changed.is_empty() {
+            return;
+        }
+        let by_hash = Arc::make_mut(&mut self.by_hash);
+        for old in changed.iter().filter_map(|id| before.credentials.get(id)) {
+            by_hash.remove(&old.hash);
+        }
+        for new in changed.iter().filter_map(|id| self.credentials.get(id)) {
+            by_hash.insert(new.hash, Arc::clone(new));
+        }
+    }
+
+    /// Gives the endpoints that changed, or whose tenant did, their tenant. Returns the environments whose endpoints are not
+    /// what they were.
+    fn link_endpoints(&mut self, tenants: &HashSet<TenantId>, mut changed: HashSet<EndpointId>) -> HashSet<EnvironmentId> {
+        if !tenants.is_empty() {
+            let of_changed = |settings: &&Arc<EndpointSettings>| tenants.contains(&settings.tenant_id);
+            changed.extend(self.endpoint_settings.values().filter(of_changed).map(|settings| settings.id));
+        }
+        let mut crowded = HashSet::new();
+        if changed.is_empty() {
+            return crowded;
+        }
+        let endpoints = Arc::make_mut(&mut self.endpoints);
+        for id in &changed {
+            let linked = self.endpoint_settings.get(id).and_then(|settings| {
+                let tenant = Arc::clone(self.tenants.get(&settings.tenant_id)?);
+                let settings = Arc::clone(settings);
+                Some(Arc::new(Endpoint { tenant, settings }))
+            });
+            crowded.extend(linked.as_ref().map(|endpoint| endpoint.environment));
+            let former = match linked {
+                Some(endpoint) => endpoints.insert(*id, endpoint),
+                None => endpoints.remove(id),
+            };
+            crowded.extend(former.map(|endpoint| endpoint.environment));
+        }
+        let subscribers = Arc::make_mut(&mut self.subscribers);
+        let mut members: HashMap<EnvironmentId, Vec<Arc<Endpoint>>> = HashMap::new();
+        for environment in &crowded {
+            let former = subscribers.remove(environment).unwrap_or_default();
+            let stay = former.all().iter().filter(|endpoint| !changed.contains(&endpoint.id));
+            members.insert(*environment, stay.cloned().collect());
+        }
+        for endpoint in changed.iter().filter_map(|id| endpoints.get(id)) {
+            members.entry(endpoint.environment).or_default().push(Arc::clone(endpoint));
+        }
+        for (environment, endpoints) in members {
+            if !endpoints.is_empty() {
+                subscribers.insert(environment, Reach::of(endpoints));
+            }
+        }
+        crowded
+    }
+
+    /// Gives the senders that changed, or to which something they are linked to did, their tenant and their reach.
+    fn link_senders(
+        &mut self,
+        tenants: &HashSet<TenantId>,
+        environments: &HashSet<EnvironmentId>,
+        crowded: &HashSet<EnvironmentId>,
+        mut changed: HashSet<SenderId>,
+    ) {
+        let affected = |settings: &&Arc<SenderSettings>| {
+            tenants.contains(&settings.tenant_id) || environments.contains(&settings.environment) || crowded.contains(&settings.environment)
         };
-        for row in rows.tenants {
-            if let Some(tenant) = parsed("tenant", &row.name.clone(), tenant(row)) {
-                built.tenants.insert(tenant.id, Arc::new(tenant));
-            }
+        if !(tenants.is_empty() && environments.is_empty() && crowded.is_empty()) {
+            changed.extend(self.sender_settings.values().filter(affected).map(|settings| settings.id));
         }
-        built.active_plugins = rows.active_plugins.into_iter().collect();
-        for row in rows.api_keys {
-            built.api_keys.insert(row.key_hash, row.tenant);
+        if changed.is_empty() {
+            return;
         }
-        let mut by_environment: HashMap<EnvironmentId, Vec<Arc<Endpoint>>> = HashMap::new();
-        for row in rows.endpoints {
-            let token = row.token_hash;
-            let Some(owner) = built.tenants.get(&row.tenant).cloned() else {
-                continue;
+        let mut by_name: HashMap<EnvironmentId, HashMap<&str, &Arc<Endpoint>>> = HashMap::new();
+        let mut linked = Vec::with_capacity(changed.len());
+        for id in changed {
+            let sender = self.sender_settings.get(&id).and_then(|settings| {
+                let tenant = Arc::clone(self.tenants.get(&settings.tenant_id)?);
+                let environment_name = self
+                    .environments
+                    .get(&settings.environment)
+                    .map_or_else(Arc::default, |environment| environment.slug.as_str().into());
+                let reach = self.reach_of(settings, &mut by_name);
+                let settings = Arc::clone(settings);
+                Some(Arc::new(Sender {
+                    tenant,
+                    environment_name,
+                    reach,
+                    settings,
+                }))
+            });
+            linked.push((id, sender));
+        }
+        let senders = Arc::make_mut(&mut self.senders);
+        for (id, sender) in linked {
+            match sender {
+                Some(sender) => senders.insert(id, sender),
+                None => senders.remove(&id),
             };
-            if let Some(endpoint) = parsed("endpoint", &row.name.clone(), endpoint(row, owner)) {
-                let endpoint = Arc::new(endpoint);
-                by_environment.entry(endpoint.environment).or_default().push(Arc::clone(&endpoint));
-                if let Some(token) = token {
-                    built.endpoint_tokens.insert(token, Arc::clone(&endpoint));
+        }
+    }
+
+    /// A sender's own endpoint and those it names; with neither, all of its environment.
+    fn reach_of<'a>(&'a self, sender: &SenderSettings, by_name: &mut HashMap<EnvironmentId, HashMap<&'a str, &'a Arc<Endpoint>>>) -> Reach {
+        let everywhere = self.subscribers.get(&sender.environment);
+        if sender.endpoint.is_none() && sender.endpoint_names.is_none() {
+            return everywhere.cloned().unwrap_or_default();
+        }
+        let own = sender.endpoint.and_then(|id| self.endpoints.get(&id));
+        let mut endpoints: Vec<Arc<Endpoint>> = own.into_iter().cloned().collect();
+        if let Some(names) = &sender.endpoint_names {
+            let by_name = by_name.entry(sender.environment).or_insert_with(|| {
+                let all = everywhere.map_or(&[][..], Reach::all);
+                all.iter()
+                    .filter_map(|endpoint| Some((endpoint.settings.name.as_deref()?, endpoint)))
+                    .collect()
+            });
+            let named = names.iter().filter_map(|name| by_name.get(name.as_str()));
+            for endpoint in named {
+                if endpoints.iter().all(|other| other.id != endpoint.id) {
+                    endpoints.push(Arc::clone(endpoint));
                 }
-                built.endpoints.insert(endpoint.id, endpoint);
             }
         }
-        let names: HashMap<EnvironmentId, String> = rows
-            .environments
-            .into_iter()
-            .map(|environment| (environment.id, environment.name))
-            .collect();
-        for row in rows.senders {
-            let token = row.token_hash;
-            let Some(owner) = built.tenants.get(&row.tenant).cloned() else {
-                continue;
-            };
-            let environment_name = names.get(&row.environment).cloned().unwrap_or_default();
-            let reachable = by_environment.get(&row.environment).map_or(&[][..], Vec::as_slice);
-            if let Some(sender) = parsed("sender", &row.name.clone(), sender(row, owner, environment_name, reachable)) {
-                let sender = Arc::new(sender);
-                built.sender_tokens.insert(token, Arc::clone(&sender));
-                built.senders.insert(sender.id, sender);
+        Reach::of(endpoints)
+    }
+}
+
+/// Puts the rows of a table that changed into its map, and takes out what is gone or cannot be used any more. Returns all
+/// that it touched.
+fn apply<Row: TableRow>(
+    map: &mut Arc<HashMap<Row::Id, Arc<Row::Noun>>>,
+    changed: Changed<Row, Row::Id>,
+    unreadable: &HashMap<&'static str, Vec<Uuid>>,
+    aside: &mut BTreeMap<(&'static str, Uuid), SetAside>,
+) -> HashSet<Row::Id> {
+    let mut touched = HashSet::new();
+    let unreadable = unreadable.get(Row::TABLE).map_or(&[][..], Vec::as_slice);
+    if changed.rows.is_empty() && changed.gone.is_empty() && unreadable.is_empty() {
+        return touched;
+    }
+    let map = Arc::make_mut(map);
+    for id in unreadable.iter().copied().map(Row::id_of) {
+        map.remove(&id);
+        touched.insert(id);
+    }
+    for id in changed.gone {
+        map.remove(&id);
+        aside.remove(&(Row::TABLE, Row::uuid_of(id)));
+        touched.insert(id);
+    }
+    for row in changed.rows {
+        let id = row.id();
+        let key = (Row::TABLE, Row::uuid_of(id));
+        let told = row.about();
+        match row.parse() {
+            Ok(noun) => {
+                map.insert(id, Arc::new(noun));
+                aside.remove(&key);
+            }
+            Err(problem) => {
+                map.remove(&id);
+                let why = Unreadable::Malformed { problem };
+                aside.insert(key, SetAside { why, ..told });
             }
         }
-        built
+        touched.insert(id);
     }
-}
-
-fn parsed<T>(kind: &'static str, name: &str, row: Result<T, String>) -> Option<T> {
-    row.inspect_err(|problem| tracing::error!(kind, name, %problem, "a configured row does not parse and is left out"))
-        .ok()
-}
-
-fn tenant(row: TenantRow) -> Result<Tenant, String> {
-    Ok(Tenant {
-        id: row.id,
-        name: row.name,
-        attempts_max: AttemptsMax::new(row.attempts_max).map_err(|error| error.to_string())?,
-        breaker_block: Duration::from_secs(u64::from(row.breaker_block_s)),
-        signing: SigningKeys::new(SigningKey::of_text(row.webhook_secret.expose()).map_err(|error| error.to_string())?),
-    })
-}
-
-fn endpoint(row: EndpointRow, tenant: Arc<Tenant>) -> Result<Endpoint, String> {
-    let url = Url::parse(&row.url).map_err(|error| error.to_string())?;
-    let patterns: Vec<String> = serde_json::from_str(&row.event_patterns).map_err(|error| error.to_string())?;
-    let metadata: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&row.metadata).map_err(|error| error.to_string())?;
-    let profile = Profile::named(&row.profile).ok_or_else(|| format!("there is no profile {}", row.profile))?;
-    Ok(Endpoint {
-        id: row.id,
-        tenant,
-        environment: row.environment,
-        origin: url.origin().ascii_serialization(),
-        url,
-        status: match row.status.as_str() {
-            "active" => EndpointStatus::Active,
-            "inactive" => EndpointStatus::Inactive,
-            "suspended" => EndpointStatus::Suspended,
-            other => return Err(format!("no such status: {other}")),
-        },
-        profile,
-        signing: None,
-        event_patterns: patterns
-            .iter()
-            .map(|pattern| profile.patterns.read(pattern).map_err(|error| error.to_string()))
-            .collect::<Result<_, _>>()?,
-        metadata: metadata
-            .into_iter()
-            .map(|(name, value)| {
-                value
-                    .as_str()
-                    .map(|value| (name.clone(), value.to_owned()))
-                    .ok_or_else(|| format!("metadata {name} is no string"))
-            })
-            .collect::<Result<_, _>>()?,
-        concurrency_max: row.concurrency_max,
-        name: row.name,
-    })
-}
-
-fn sender(row: SenderRow, tenant: Arc<Tenant>, environment_name: String, reachable: &[Arc<Endpoint>]) -> Result<Sender, String> {
-    let header = |name: &str| HeaderName::try_from(name).map_err(|error| format!("{name}: {error}"));
-    let exposed: Vec<String> = serde_json::from_str(&row.exposed_headers).map_err(|error| error.to_string())?;
-    let chosen: Option<Vec<String>> = row
-        .endpoints
-        .as_deref()
-        .map(serde_json::from_str)
-        .transpose()
-        .map_err(|error| error.to_string())?;
-    Ok(Sender {
-        id: row.id,
-        tenant,
-        environment: row.environment,
-        environment_name,
-        active: row.status == "active",
-        plugin: row.plugin,
-        config: row.config.into(),
-        failure_policy: FailurePolicy::parse(&row.failure_policy)
-            .ok_or_else(|| format!("no such failure policy: {}", row.failure_policy))?,
-        event_type_header: row.event_type_header.as_deref().map(header).transpose()?,
-        exposed_headers: exposed.iter().map(|name| header(name)).collect::<Result<_, _>>()?,
-        endpoints: match chosen {
-            None => reachable.to_vec(),
-            Some(names) => reachable
-                .iter()
-                .filter(|endpoint| names.contains(&endpoint.name))
-                .cloned()
-                .collect(),
-        },
-        name: row.name,
-    })
-}
-
-/// The snapshot in force, swapped as one pointer.
-#[derive(Default)]
-pub struct Configuration(ArcSwap<Snapshot>);
-
-impl Configuration {
-    pub fn current(&self) -> Guard<Arc<Snapshot>> {
-        self.0.load()
-    }
-
-    /// Builds a new snapshot if the revision moved; tells whether it did.
-    pub async fn refresh(&self, store: &Store) -> Result<bool, Error> {
-        if store.revision().await? == self.current().revision {
-            return Ok(false);
-        }
-        self.0.store(Arc::new(Snapshot::build(store.configuration().await?)));
-        Ok(true)
-    }
+    touched
 }

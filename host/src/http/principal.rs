@@ -4,10 +4,10 @@
 //! principal may do is for the operation to ask of its scope; which refusal becomes which status is for the dialect.
 //! Credentials are looked up in the snapshot by their hash, so no request reads the database to learn who it is from.
 
-use hookyard_domain::{EndpointId, Scope, SenderId, TenantId};
+use hookyard_domain::{EndpointId, Scope, SenderId, TenantId, Timestamp};
 use http::{HeaderMap, HeaderName, header};
 
-use crate::configuration::Snapshot;
+use crate::configuration::{CredentialKind, Snapshot};
 
 /// Where a credential may be given.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,7 @@ pub enum Subject {
 pub enum Refused {
     /// No place holds a credential.
     Missing,
-    /// The credential is unknown. A revoked one is no longer known.
+    /// The credential is unknown, disabled or has expired. A revoked one is no longer known.
     Unknown,
 }
 
@@ -60,9 +60,9 @@ impl Principal {
 ///
 /// # Errors
 /// [`Refused`].
-pub fn identify(snapshot: &Snapshot, headers: &HeaderMap, places: &[Place<'_>]) -> Result<Principal, Refused> {
+pub fn identify(snapshot: &Snapshot, headers: &HeaderMap, places: &[Place<'_>], now: Timestamp) -> Result<Principal, Refused> {
     let text = places.iter().find_map(|place| given(headers, place)).ok_or(Refused::Missing)?;
-    find(snapshot, text).ok_or(Refused::Unknown)
+    find(snapshot, text, now).ok_or(Refused::Unknown)
 }
 
 /// The text in one place; a blank one counts as none.
@@ -81,19 +81,17 @@ fn given<'a>(headers: &'a HeaderMap, place: &Place<'a>) -> Option<&'a str> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-fn find(snapshot: &Snapshot, text: &str) -> Option<Principal> {
-    let of = |tenant, subject| Principal {
-        tenant: Some(tenant),
-        subject,
+fn find(snapshot: &Snapshot, text: &str, now: Timestamp) -> Option<Principal> {
+    let credential = snapshot.credential(text, now)?;
+    let subject = match credential.kind {
+        CredentialKind::ApiKey => Subject::Tenant,
+        CredentialKind::EndpointToken => Subject::Endpoint(credential.endpoint()?),
+        CredentialKind::SenderToken => Subject::Sender(credential.sender()?),
     };
-    if let Some(tenant) = snapshot.tenant_of_key(text) {
-        return Some(of(tenant, Subject::Tenant));
-    }
-    if let Some(endpoint) = snapshot.endpoint_by_token(text) {
-        return Some(of(endpoint.tenant.id, Subject::Endpoint(endpoint.id)));
-    }
-    let sender = snapshot.sender_by_token(text)?;
-    Some(of(sender.tenant.id, Subject::Sender(sender.id)))
+    Some(Principal {
+        tenant: credential.tenant,
+        subject,
+    })
 }
 
 #[cfg(test)]
@@ -127,9 +125,15 @@ mod tests {
     fn nothing_given_and_something_unknown_are_told_apart() {
         let snapshot = Snapshot::default();
         let places = [Place::Header(&KEY), Place::Bearer];
-        assert_eq!(identify(&snapshot, &HeaderMap::new(), &places), Err(Refused::Missing));
-        assert_eq!(identify(&snapshot, &headers(&[(&KEY, "abc")]), &places), Err(Refused::Unknown));
+        assert_eq!(
+            identify(&snapshot, &HeaderMap::new(), &places, Timestamp::EPOCH),
+            Err(Refused::Missing)
+        );
+        assert_eq!(
+            identify(&snapshot, &headers(&[(&KEY, "abc")]), &places, Timestamp::EPOCH),
+            Err(Refused::Unknown)
+        );
         let both = headers(&[(&KEY, " "), (&header::AUTHORIZATION, "Bearer abc")]);
-        assert_eq!(identify(&snapshot, &both, &places), Err(Refused::Unknown));
+        assert_eq!(identify(&snapshot, &both, &places, Timestamp::EPOCH), Err(Refused::Unknown));
     }
 }

@@ -83,19 +83,26 @@ impl Plugins {
     async fn activate(&self, row: Option<PluginRow>, tenant: TenantId, name: &str, module: Module, wasm: &[u8]) -> Result<Offered, Error> {
         let parts = &self.0.parts;
         let (id, version) = (self.id_of(row.as_ref()), module.hash());
-        let (generation, _) = parts
+        let activation = parts
             .store
             .activate_plugin(id, tenant, name, version, wasm, parts.clock.now())
             .await?;
-        parts.installed.put(tenant, name, &Slot::Ready(Active::new(module, generation, 0)));
+        parts.installed.put(
+            tenant,
+            name,
+            &Slot::Ready(Active::new(module, activation.generation, activation.revision)),
+        );
         tracing::info!(
             tenant = self.tenant_name(tenant),
             plugin = name,
             version = version.short(),
-            generation,
+            generation = activation.generation,
             "plugin version activated"
         );
-        Ok(Offered::Activated { version, generation })
+        Ok(Offered::Activated {
+            version,
+            generation: activation.generation,
+        })
     }
 
     async fn refuse(

@@ -59,7 +59,7 @@ impl Plugins {
 
     async fn install(&self, row: &PluginRow, unloadable: Unloadable) -> Result<(), Error> {
         let Some(version) = row.active else { return Ok(()) };
-        let (installed, revision) = (&self.0.parts.installed, 0);
+        let (installed, revision) = (&self.0.parts.installed, row.revision);
         let former = installed.get(row.tenant, &row.name);
         match &former {
             Some(slot) if slot.generation() > row.generation => return Ok(()),

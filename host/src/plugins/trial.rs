@@ -51,7 +51,7 @@ pub fn all(module: &Module, trials: &[Trial], limits: CallLimits) -> Result<(), 
         EventPattern::parse(pattern).map_err(|error| format!("its manifest asks for event type \"{pattern}\": {error}"))?;
     }
     for Trial { sender, events } in trials {
-        check_config(module, &sender.config).map_err(|problem| format!("the configuration of sender \"{}\": {problem}", sender.name))?;
+        check_config(module, &sender.config).map_err(|problem| format!("the configuration of sender \"{}\": {problem}", sender.label()))?;
         try_event(module, sender, limits, &made_up(sender)).map_err(|problem| format!("a trial with the event {{}}: {problem}"))?;
         for event in events {
             try_event(module, sender, limits, event).map_err(|problem| format!("a trial with event {}: {problem}", event.id))?;
@@ -94,14 +94,14 @@ fn made_up(sender: &Sender) -> Event {
 }
 
 fn try_event(module: &Module, sender: &Sender, limits: CallLimits, event: &Event) -> Result<(), String> {
-    let once = || run(module, event, sender, &sender.endpoints, 0, limits).result;
+    let once = || run(module, event, sender, sender.reach.all(), 0, limits).result;
     let result = match once() {
         // The machine may have spent the time for reasons of its own; a version is not refused for that.
         Err(failure) if failure.class == FailureClass::CpuBudget => once(),
         result => result,
     };
     match result {
-        Ok(decision) => check(decision, sender.endpoints.len(), &Limits::default())
+        Ok(decision) => check(decision, sender.reach.all().len(), &Limits::default())
             .map(drop)
             .map_err(|refused| refused.to_string()),
         Err(failure) if is_fault(failure.class) => Err(failure.to_string()),

@@ -65,7 +65,7 @@ impl Ruling {
 
     fn to_all(mut explanation: Explanation, endpoints: Vec<Arc<Endpoint>>) -> Self {
         explanation.chosen.extend(endpoints.iter().map(|endpoint| Chosen {
-            endpoint: endpoint.name.clone(),
+            endpoint: endpoint.label().to_owned(),
             payload: "original".to_owned(),
             delay_ms: 0,
         }));
@@ -88,7 +88,7 @@ impl Ruling {
 
     /// The sender has no plugin (any more), or for this reason its plugin is not asked.
     pub(super) fn pass(event: &Event, sender: &Sender, why: Option<Reason>) -> Self {
-        let (candidates, skipped) = candidates(&sender.endpoints, &event.event_type);
+        let (candidates, skipped) = candidates(&sender.reach, &event.event_type);
         if candidates.is_empty() {
             return Self::no_candidates(sender, skipped);
         }
@@ -108,7 +108,7 @@ impl Ruling {
             skipped,
             ..Explanation::default()
         };
-        let reason = no_endpoint(&sender.endpoints);
+        let reason = no_endpoint(&sender.reach);
         explanation.outcome = "drop".to_owned();
         explanation.drop = Some(reason);
         Self {
@@ -137,7 +137,7 @@ impl Ruling {
             code: code.to_owned(),
             message,
         };
-        let (candidates, skipped) = candidates(&sender.endpoints, &event.event_type);
+        let (candidates, skipped) = candidates(&sender.reach, &event.event_type);
         let explanation = Explanation {
             by: "plugin".to_owned(),
             skipped,
@@ -229,7 +229,7 @@ impl Ruling {
                     let endpoint = &candidates[route.endpoint as usize];
                     routed[route.endpoint as usize] = true;
                     explanation.chosen.push(Chosen {
-                        endpoint: endpoint.name.clone(),
+                        endpoint: endpoint.label().to_owned(),
                         payload: if route.content.is_some() { "plugin" } else { "original" }.to_owned(),
                         delay_ms: u64::try_from(route.delay.as_millis()).unwrap_or(u64::MAX),
                     });
@@ -244,7 +244,7 @@ impl Ruling {
                     if !routed {
                         let reason = reason.unwrap_or_else(|| "not chosen by the plugin".to_owned());
                         explanation.skipped.push(Skipped {
-                            endpoint: endpoint.name.clone(),
+                            endpoint: endpoint.label().to_owned(),
                             reason,
                         });
                     }

@@ -170,7 +170,7 @@ impl Route {
             None => Ruling::pass(event, &sender, None),
             Some(plugin) => match slot {
                 // A version is active, and on its way to this node.
-                None if snapshot.has_active_plugin(sender.tenant.id, plugin) => {
+                None if snapshot.plugin(sender.tenant.id, plugin).is_some() => {
                     return self.postpone(&held, now.plus(UNLOADED_WAIT), held.failures);
                 }
                 None => Ruling::no_version(event, &sender, plugin),
@@ -230,7 +230,7 @@ impl Route {
     fn run(&self, held: &HeldEvent, sender: &Sender, plugin: &str, active: &Active, now: Timestamp) -> Result<Ruling, Later> {
         let parts = &self.0.parts;
         let event = &held.event;
-        let (candidates, skipped) = candidates(&sender.endpoints, &event.event_type);
+        let (candidates, skipped) = candidates(&sender.reach, &event.event_type);
         if candidates.is_empty() {
             return Ok(Ruling::no_candidates(sender, skipped));
         }

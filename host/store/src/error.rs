@@ -30,6 +30,9 @@ pub enum Error {
     /// A unique constraint refused the write.
     #[error("already taken: {0}")]
     Taken(Arc<str>),
+    /// A row is no longer what a change of it was decided on; nothing was written. Names the thing.
+    #[error("{0} was changed by somebody else meanwhile")]
+    Changed(Arc<str>),
     /// The database refused a statement: a defect, not a condition.
     #[error("the database refused a statement: {0}")]
     Statement(Arc<str>),

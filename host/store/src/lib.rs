@@ -46,11 +46,14 @@ use self::memory::Memory;
 
 pub use self::{
     announce::Announcements,
-    configuration::{ApiKeyRow, Change, EndpointRow, EnvironmentRow, Rows, SenderRow, TenantRow},
+    configuration::{
+        Change, Changed, CredentialRow, EndpointRow, EnvironmentRow, Expected, PreviousSecret, Row, Rows, SenderRow, SetAside,
+        SubscriptionRow, TenantRow, Thing, Unreadable,
+    },
     doubt::{Doubt, Doubts, Search},
     error::Error,
     lease::Liveness,
-    plugin::PluginRow,
+    plugin::{Activation, PluginRow},
     reading::{AttemptView, DecisionView, DeliveryView, EventView, Page, PluginRunView},
     record::{
         Accepted, Attempt, Body, BreakerRow, CLAIM_BYTES_MAX, DecideOutcome, Decided, Event, Existing, HeldDelivery, HeldEvent,
@@ -280,7 +283,7 @@ impl Store {
         if self.check_key().await? {
             return Ok(());
         }
-        self.configuration().await?;
+        self.check_secrets_open().await?;
         let check = self.seal.seal(&SecretText::new(KEY_CHECK.to_owned()), KEY_CHECK, rand::random());
         on!(self, |pool| sqlx::query(statements::CLAIM_KEY)
             .bind(&check)

@@ -1,9 +1,14 @@
 //! Plugins as rows: which version of each is active, and how that came about.
 
-use hookyard_domain::{ContentHash, PluginId, SenderId, TenantId, Timestamp};
+use hookyard_domain::{ContentHash, PluginId, TenantId, Timestamp};
 use uuid::Uuid;
 
-use super::{Store, error::Error, in_transaction, on, rows::hash, statements as sql};
+use super::{
+    Store,
+    configuration::{AnyRow, Unreadable, hash},
+    error::Error,
+    in_transaction, on, statements as sql,
+};
 
 /// A tenant's plugin and the version it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,26 +21,28 @@ pub struct PluginRow {
     pub generation: u32,
     /// The newest version that was refused, until another is activated.
     pub refused: Option<(ContentHash, String, Timestamp)>,
+    /// The configuration's revision at the last activation; 0 before the first.
+    pub revision: i64,
     /// When a version was last activated.
     pub updated_at: Timestamp,
 }
 
-pub(super) type PluginColumns = (
-    Uuid,
-    Uuid,
-    String,
-    Option<Vec<u8>>,
-    i64,
-    Option<Vec<u8>>,
-    Option<String>,
-    Option<i64>,
-    i64,
-);
+/// An activation that took place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Activation {
+    pub generation: u32,
+    /// The configuration's revision it made. Events that were held under an earlier one are claimed again.
+    pub revision: i64,
+}
 
 impl Store {
+    /// All plugins of all tenants. A row that cannot be read is left out; [`Store::configuration_since`] says why.
     pub async fn plugins(&self) -> Result<Vec<PluginRow>, Error> {
-        let rows: Vec<PluginColumns> = on!(self, |pool| sqlx::query_as(sql::SELECT_PLUGINS).fetch_all(pool).await)?;
-        rows.into_iter().map(plugin_row).collect()
+        let rows: Vec<AnyRow> = on!(self, |pool| sqlx::query(sql::SELECT_PLUGINS)
+            .fetch_all(pool)
+            .await
+            .map(|rows| rows.into_iter().map(AnyRow::from).collect()))?;
+        Ok(rows.iter().filter_map(|row| plugin_row(row).ok()).collect())
     }
 
     pub async fn module(&self, version: ContentHash) -> Result<Option<Vec<u8>>, Error> {
@@ -46,8 +53,8 @@ impl Store {
         Ok(row.map(|(wasm,)| wasm))
     }
 
-    /// Makes a checked version the active one: a new generation (P1). Events held for this plugin wait for routing
-    /// again. Returns the generation and how many events were released.
+    /// Makes a checked version the active one: a new generation (P1). Nothing is done to the events that were held for this
+    /// plugin; whoever claims sees the newer revision and takes them.
     pub async fn activate_plugin(
         &self,
         plugin: PluginId,
@@ -56,10 +63,12 @@ impl Store {
         version: ContentHash,
         wasm: &[u8],
         now: Timestamp,
-    ) -> Result<(u32, u64), Error> {
+    ) -> Result<Activation, Error> {
         let at = now.as_micros();
         let hash = version.as_bytes().to_vec();
-        let (generation, released) = in_transaction!(self, |transaction| {
+        let activation = in_transaction!(self, |transaction| {
+            // First, as in `configure`: two such transactions wait for each other here and nowhere else.
+            let (revision,): (i64,) = sqlx::query_as(sql::RAISE_REVISION).fetch_one(&mut *transaction).await?;
             sqlx::query(sql::INSERT_MODULE)
                 .bind(&hash)
                 .bind(wasm)
@@ -71,6 +80,7 @@ impl Store {
                 .bind(tenant.as_uuid())
                 .bind(name)
                 .bind(&hash)
+                .bind(revision)
                 .bind(at)
                 .fetch_one(&mut *transaction)
                 .await?;
@@ -81,41 +91,13 @@ impl Store {
                 .bind(at)
                 .execute(&mut *transaction)
                 .await?;
-            let released = sqlx::query(sql::RELEASE_HELD_EVENTS)
-                .bind(tenant.as_uuid())
-                .bind(at)
-                .bind(name)
-                .execute(&mut *transaction)
-                .await?
-                .rows_affected();
-            sqlx::query(sql::RAISE_REVISION).execute(&mut *transaction).await?;
-            (generation as u32, released)
+            Activation {
+                generation: generation as u32,
+                revision,
+            }
         });
         self.announce_configuration().await;
-        Ok((generation, released))
-    }
-
-    /// Lets the events held for a plugin wait for routing again. [`Store::activate_plugin`] has done so once, but a node
-    /// that had yet to load the version may have held some since. Returns how many there were.
-    pub async fn release_held_of_plugin(&self, tenant: TenantId, name: &str, now: Timestamp) -> Result<u64, Error> {
-        Ok(on!(self, |pool| sqlx::query(sql::RELEASE_HELD_EVENTS)
-            .bind(tenant.as_uuid())
-            .bind(now.as_micros())
-            .bind(name)
-            .execute(pool)
-            .await
-            .map(|done| done.rows_affected()))?)
-    }
-
-    /// Lets the events held for a sender wait for routing again. [`Store::configure`] has done so once, but a node that
-    /// had yet to load the change may have held some since. Returns how many there were.
-    pub async fn release_held_of_sender(&self, sender: SenderId, now: Timestamp) -> Result<u64, Error> {
-        Ok(on!(self, |pool| sqlx::query(sql::RELEASE_HELD_EVENTS_OF_SENDER)
-            .bind(sender.as_uuid())
-            .bind(now.as_micros())
-            .execute(pool)
-            .await
-            .map(|done| done.rows_affected()))?)
+        Ok(activation)
     }
 
     /// Remembers why a version was not activated; the active one stays (P1).
@@ -142,19 +124,22 @@ impl Store {
     }
 }
 
-pub(super) fn plugin_row(columns: PluginColumns) -> Result<PluginRow, Error> {
-    let (id, tenant, name, active, generation, refused, reason, refused_at, updated_at) = columns;
-    let refused = match (refused, reason, refused_at) {
-        (Some(bytes), Some(reason), Some(at)) => Some((hash("plugin", "refused_hash", &bytes)?, reason, Timestamp::from_micros(at))),
-        _ => None,
-    };
+/// Decodes a row in the columns of [`sql::SELECT_PLUGINS`].
+pub(super) fn plugin_row(row: &AnyRow) -> Result<PluginRow, Unreadable> {
+    let optional_hash = |column| row.get::<Option<Vec<u8>>>(column)?.map(|bytes| hash(&bytes)).transpose();
+    let refused_hash = optional_hash(7)?;
+    let (reason, refused_at): (Option<String>, Option<i64>) = (row.get(8)?, row.get(9)?);
     Ok(PluginRow {
-        id: PluginId::from_uuid(id),
-        tenant: TenantId::from_uuid(tenant),
-        name,
-        active: active.map(|bytes| hash("plugin", "active_hash", &bytes)).transpose()?,
-        generation: generation as u32,
-        refused,
-        updated_at: Timestamp::from_micros(updated_at),
+        id: PluginId::from_uuid(row.get(0)?),
+        tenant: TenantId::from_uuid(row.get(1)?),
+        name: row.get(2)?,
+        revision: row.get(3)?,
+        active: optional_hash(5)?,
+        generation: row.get::<i64>(6)? as u32,
+        refused: refused_hash
+            .zip(reason)
+            .zip(refused_at)
+            .map(|((hash, reason), at)| (hash, reason, Timestamp::from_micros(at))),
+        updated_at: Timestamp::from_micros(row.get(10)?),
     })
 }

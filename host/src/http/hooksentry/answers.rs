@@ -59,7 +59,7 @@ impl Refused {
             Self::Accept(Error::Busy) => "busy",
             Self::Accept(Error::Full(_)) => "full",
             Self::Accept(Error::Unreachable(_) | Error::Closed) => "away",
-            Self::Accept(Error::Corrupt { .. } | Error::Taken(_) | Error::Statement(_)) => "defect",
+            Self::Accept(Error::Corrupt { .. } | Error::Taken(_) | Error::Changed(_) | Error::Statement(_)) => "defect",
         }
     }
 }
@@ -165,7 +165,7 @@ fn not_accepted(error: &Error) -> Response {
         Error::Unreachable(_) | Error::Closed => {
             unavailable("the database is away; send the event again, with the same X-Idempotency-Key to be sure of one delivery")
         }
-        Error::Corrupt { .. } | Error::Taken(_) | Error::Statement(_) => {
+        Error::Corrupt { .. } | Error::Taken(_) | Error::Changed(_) | Error::Statement(_) => {
             tracing::error!(%error, "cannot accept an event");
             problem(StatusCode::INTERNAL_SERVER_ERROR, "internal error", "the event was not accepted")
         }

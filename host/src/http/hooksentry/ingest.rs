@@ -19,7 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use hookyard_domain::TenantId;
+use hookyard_domain::{TenantId, Timestamp};
 
 use super::answers::{self, Refused};
 use crate::{
@@ -81,10 +81,15 @@ impl Ingest {
     /// What comes before the idempotency key in the contract's order. A stranger learns of no key.
     fn check_caller(&self, tenant: &str, token: &str, headers: &HeaderMap) -> Result<TenantId, Refused> {
         let tenant: TenantId = tenant.parse().map_err(|_| Refused::NoSuchPath)?;
-        let caller = principal::identify(&self.0.configuration.current(), headers, &[Place::Header(&API_KEY)])
-            .ok()
-            .filter(|caller| caller.subject == Subject::Tenant)
-            .ok_or(Refused::Unidentified)?;
+        let caller = principal::identify(
+            &self.0.configuration.current(),
+            headers,
+            &[Place::Header(&API_KEY)],
+            self.0.accept.now(),
+        )
+        .ok()
+        .filter(|caller| caller.subject == Subject::Tenant)
+        .ok_or(Refused::Unidentified)?;
         intake::check_content_type(headers)?;
         if caller.tenant != Some(tenant) {
             return Err(Refused::KeyOfAnotherTenant);
@@ -104,7 +109,7 @@ impl Ingest {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<Incoming, Refused> {
-        let source = source(&self.0.configuration.current(), tenant, token)?;
+        let source = source(&self.0.configuration.current(), tenant, token, self.0.accept.now())?;
         let idempotency_key = key?;
         let payload = self.0.intake.payload(headers, body).await?;
         let (event_type, exposed) = match &source {
@@ -133,11 +138,11 @@ impl Ingest {
 }
 
 /// The endpoint or sender of a token.
-fn source(snapshot: &Snapshot, tenant: TenantId, token: &str) -> Result<Source, Refused> {
+fn source(snapshot: &Snapshot, tenant: TenantId, token: &str, now: Timestamp) -> Result<Source, Refused> {
     if !token.starts_with("dst_") && !token.starts_with("sndr_") {
         return Err(Refused::TokenPrefix);
     }
-    let holder = principal::identify(snapshot, &HeaderMap::new(), &[Place::Path(token)]).map_err(|_| Refused::TokenUnknown)?;
+    let holder = principal::identify(snapshot, &HeaderMap::new(), &[Place::Path(token)], now).map_err(|_| Refused::TokenUnknown)?;
     if holder.tenant != Some(tenant) {
         return Err(Refused::TokenOfAnotherTenant);
     }
@@ -147,7 +152,7 @@ fn source(snapshot: &Snapshot, tenant: TenantId, token: &str) -> Result<Source, 
             let endpoint = snapshot.endpoints.get(&id).ok_or(Refused::TokenUnknown)?;
             match endpoint.status {
                 EndpointStatus::Active => Ok(Source::Endpoint(Arc::clone(endpoint))),
-                EndpointStatus::Inactive | EndpointStatus::Suspended => Err(Refused::EndpointNotActive),
+                EndpointStatus::Inactive => Err(Refused::EndpointNotActive),
             }
         }
         Subject::Sender(id) => {

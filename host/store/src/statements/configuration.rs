@@ -10,34 +10,99 @@ statements! {
     Both RAISE_REVISION = "UPDATE configuration SET revision = revision + 1 WHERE singleton = 1 RETURNING revision";
     Postgres NOTIFY_CONFIGURATION = "SELECT pg_notify('hookyard_configuration', '')";
 
-    Both SELECT_TENANTS = "SELECT id, name, attempts_max, breaker_block_s, webhook_secret_sealed FROM tenant ORDER BY name";
-    Both SELECT_ENVIRONMENTS = "SELECT id, tenant_id, name FROM environment ORDER BY tenant_id, name";
-    Both SELECT_API_KEYS = "SELECT id, tenant_id, name, key_hash FROM api_key WHERE revoked_at IS NULL ORDER BY tenant_id, name";
-    Both SELECT_ENDPOINTS =
-        "SELECT id, tenant_id, environment_id, name, url, status, profile, event_patterns, metadata, concurrency_max, token_hash \
-         FROM endpoint ORDER BY environment_id, name";
-    Both SELECT_SENDERS =
-        "SELECT id, tenant_id, environment_id, name, token_hash, status, plugin, config, failure_policy, event_type_header, exposed_headers, endpoints \
-         FROM sender ORDER BY environment_id, name";
+    // What a node reads of each table: what changed after $1. Each row begins with its id, what its name is unique in, its
+    // name, its revision and when it was deleted; a first read (0) leaves the deleted ones out.
+    Both SELECT_TENANTS_SINCE =
+        "SELECT id, NULL, name, revision, deleted_at, attempts_max, breaker_block_s, webhook_secret_sealed FROM tenant \
+         WHERE revision > $1 AND ($1 > 0 OR deleted_at IS NULL) ORDER BY id";
+    Both SELECT_ENVIRONMENTS_SINCE =
+        "SELECT id, tenant_id, slug, revision, deleted_at, name, is_default FROM environment \
+         WHERE revision > $1 AND ($1 > 0 OR deleted_at IS NULL) ORDER BY id";
+    Both SELECT_ENDPOINTS_SINCE =
+        "SELECT id, environment_id, name, revision, deleted_at, tenant_id, application_id, description, url, status, profile, metadata, \
+         concurrency_max, attempts_max, secret_sealed, previous_secret_sealed, previous_secret_until, auth_sealed, created_at, updated_at \
+         FROM endpoint WHERE revision > $1 AND ($1 > 0 OR deleted_at IS NULL) ORDER BY id";
+    Both SELECT_SUBSCRIPTIONS_SINCE =
+        "SELECT s.id, s.endpoint_id, s.pattern, s.event_type_id, s.created_at, e.revision FROM endpoint e \
+         JOIN subscription s ON s.endpoint_id = e.id WHERE e.revision > $1 AND e.deleted_at IS NULL ORDER BY s.endpoint_id, s.id";
+    Both SELECT_SENDERS_SINCE =
+        "SELECT id, environment_id, name, revision, deleted_at, tenant_id, endpoint_id, status, plugin, config, failure_policy, \
+         event_type_header, exposed_headers, endpoints FROM sender WHERE revision > $1 AND ($1 > 0 OR deleted_at IS NULL) ORDER BY id";
+    Both SELECT_CREDENTIALS_SINCE =
+        "SELECT id, tenant_id, name, revision, revoked_at, kind, subject_id, environment_id, rights, hash, sealed, expires_at, disabled_at, \
+         created_at, updated_at FROM credential WHERE revision > $1 AND ($1 > 0 OR revoked_at IS NULL) ORDER BY id";
+    Both SELECT_PLUGINS_SINCE =
+        "SELECT id, tenant_id, name, revision, NULL, active_hash, generation, refused_hash, refused_reason, refused_at, updated_at FROM plugin \
+         WHERE revision > $1 ORDER BY id";
 
-    Both UPSERT_TENANT =
-        "INSERT INTO tenant (id, name, attempts_max, breaker_block_s, webhook_secret_sealed, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $6) \
-         ON CONFLICT (id) DO UPDATE SET name = excluded.name, attempts_max = excluded.attempts_max, breaker_block_s = excluded.breaker_block_s, \
-         webhook_secret_sealed = excluded.webhook_secret_sealed, updated_at = excluded.updated_at";
-    Both INSERT_ENVIRONMENT = "INSERT INTO environment (id, tenant_id, name, created_at) VALUES ($1, $2, $3, $4)";
-    Both UPSERT_API_KEY =
-        "INSERT INTO api_key (id, tenant_id, name, key_hash, created_at) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (tenant_id, name) DO UPDATE SET key_hash = excluded.key_hash, revoked_at = NULL";
-    Both UPSERT_ENDPOINT =
-        "INSERT INTO endpoint (id, tenant_id, environment_id, name, url, status, profile, event_patterns, metadata, concurrency_max, token_hash, \
-         created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12) \
-         ON CONFLICT (id) DO UPDATE SET url = excluded.url, status = excluded.status, profile = excluded.profile, \
-         event_patterns = excluded.event_patterns, metadata = excluded.metadata, concurrency_max = excluded.concurrency_max, \
-         token_hash = excluded.token_hash, updated_at = excluded.updated_at";
-    Both UPSERT_SENDER =
-        "INSERT INTO sender (id, tenant_id, environment_id, name, token_hash, status, plugin, config, failure_policy, event_type_header, \
-         exposed_headers, endpoints, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13) \
-         ON CONFLICT (id) DO UPDATE SET token_hash = excluded.token_hash, status = excluded.status, plugin = excluded.plugin, \
-         config = excluded.config, failure_policy = excluded.failure_policy, event_type_header = excluded.event_type_header, \
-         exposed_headers = excluded.exposed_headers, endpoints = excluded.endpoints, updated_at = excluded.updated_at";
+    Both SELECT_TENANT_NAMED = "SELECT id FROM tenant WHERE name = $1 AND deleted_at IS NULL";
+
+    // One row to be changed, in the columns of the above.
+    Both SELECT_TENANT =
+        "SELECT id, NULL, name, revision, deleted_at, attempts_max, breaker_block_s, webhook_secret_sealed FROM tenant \
+         WHERE id = $1 AND deleted_at IS NULL";
+    Both SELECT_ENVIRONMENT =
+        "SELECT id, tenant_id, slug, revision, deleted_at, name, is_default FROM environment WHERE id = $1 AND deleted_at IS NULL";
+    Both SELECT_ENDPOINT =
+        "SELECT id, environment_id, name, revision, deleted_at, tenant_id, application_id, description, url, status, profile, metadata, \
+         concurrency_max, attempts_max, secret_sealed, previous_secret_sealed, previous_secret_until, auth_sealed, created_at, updated_at \
+         FROM endpoint WHERE id = $1 AND deleted_at IS NULL";
+    Both SELECT_SUBSCRIPTIONS = "SELECT id, pattern, event_type_id, created_at FROM subscription WHERE endpoint_id = $1 ORDER BY id";
+    Both SELECT_SENDER =
+        "SELECT id, environment_id, name, revision, deleted_at, tenant_id, endpoint_id, status, plugin, config, failure_policy, \
+         event_type_header, exposed_headers, endpoints FROM sender WHERE id = $1 AND deleted_at IS NULL";
+    Both SELECT_CREDENTIAL =
+        "SELECT id, tenant_id, name, revision, revoked_at, kind, subject_id, environment_id, rights, hash, sealed, expires_at, disabled_at, \
+         created_at, updated_at FROM credential WHERE id = $1 AND revoked_at IS NULL";
+
+    // An insert and its update number their parameters alike; an update changes nothing when the row has another revision
+    // than the last parameter, or what never changes is another.
+    Both INSERT_TENANT =
+        "INSERT INTO tenant (id, name, attempts_max, breaker_block_s, webhook_secret_sealed, revision, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7)";
+    Both UPDATE_TENANT =
+        "UPDATE tenant SET name = $2, attempts_max = $3, breaker_block_s = $4, webhook_secret_sealed = $5, revision = $6, updated_at = $7 \
+         WHERE id = $1 AND revision = $8 AND deleted_at IS NULL";
+    Both INSERT_ENVIRONMENT =
+        "INSERT INTO environment (id, tenant_id, slug, name, is_default, revision, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)";
+    Both UPDATE_ENVIRONMENT =
+        "UPDATE environment SET slug = $3, name = $4, is_default = $5, revision = $6, updated_at = $7 \
+         WHERE id = $1 AND tenant_id = $2 AND revision = $8 AND deleted_at IS NULL";
+    Both DELETE_ENVIRONMENT =
+        "UPDATE environment SET deleted_at = $3, revision = $2, updated_at = $3 WHERE id = $1 AND revision = $4 AND deleted_at IS NULL";
+    Both INSERT_ENDPOINT =
+        "INSERT INTO endpoint (id, tenant_id, environment_id, application_id, name, description, url, status, profile, metadata, concurrency_max, \
+         attempts_max, secret_sealed, previous_secret_sealed, previous_secret_until, auth_sealed, revision, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $18)";
+    Both UPDATE_ENDPOINT =
+        "UPDATE endpoint SET application_id = $4, name = $5, description = $6, url = $7, status = $8, profile = $9, metadata = $10, \
+         concurrency_max = $11, attempts_max = $12, secret_sealed = $13, previous_secret_sealed = $14, previous_secret_until = $15, \
+         auth_sealed = $16, revision = $17, updated_at = $18 \
+         WHERE id = $1 AND tenant_id = $2 AND environment_id = $3 AND revision = $19 AND deleted_at IS NULL";
+    Both DELETE_ENDPOINT =
+        "UPDATE endpoint SET deleted_at = $3, revision = $2, updated_at = $3 WHERE id = $1 AND revision = $4 AND deleted_at IS NULL";
+    Both INSERT_SUBSCRIPTION =
+        "INSERT INTO subscription (id, endpoint_id, pattern, event_type_id, created_at) VALUES ($1, $2, $3, $4, $5)";
+    Both DELETE_SUBSCRIPTIONS = "DELETE FROM subscription WHERE endpoint_id = $1";
+    Both INSERT_SENDER =
+        "INSERT INTO sender (id, tenant_id, environment_id, endpoint_id, name, status, plugin, config, failure_policy, event_type_header, \
+         exposed_headers, endpoints, revision, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)";
+    Both UPDATE_SENDER =
+        "UPDATE sender SET endpoint_id = $4, name = $5, status = $6, plugin = $7, config = $8, failure_policy = $9, event_type_header = $10, \
+         exposed_headers = $11, endpoints = $12, revision = $13, updated_at = $14 \
+         WHERE id = $1 AND tenant_id = $2 AND environment_id = $3 AND revision = $15 AND deleted_at IS NULL";
+    Both DELETE_SENDER =
+        "UPDATE sender SET deleted_at = $3, revision = $2, updated_at = $3 WHERE id = $1 AND revision = $4 AND deleted_at IS NULL";
+    Both INSERT_CREDENTIAL =
+        "INSERT INTO credential (id, tenant_id, kind, subject_id, environment_id, name, rights, hash, sealed, expires_at, disabled_at, revision, \
+         created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)";
+    /// The operator's credentials have no tenant, hence the comparison that holds between two absent ones too.
+    Both UPDATE_CREDENTIAL =
+        "UPDATE credential SET subject_id = $4, environment_id = $5, name = $6, rights = $7, hash = $8, sealed = $9, expires_at = $10, \
+         disabled_at = $11, revision = $12, updated_at = $13 \
+         WHERE id = $1 AND tenant_id IS NOT DISTINCT FROM $2 AND kind = $3 AND revision = $14 AND revoked_at IS NULL";
+    Both REVOKE_CREDENTIAL =
+        "UPDATE credential SET revoked_at = $3, revision = $2, updated_at = $3 WHERE id = $1 AND revision = $4 AND revoked_at IS NULL";
+    Both REVOKE_CREDENTIALS_OF =
+        "UPDATE credential SET revoked_at = $3, revision = $2, updated_at = $3 WHERE subject_id = $1 AND revoked_at IS NULL";
 }
