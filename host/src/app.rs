@@ -82,7 +82,7 @@ impl App {
         plugins.reconcile(Unloadable::TryAgain).await.context("cannot read the plugins")?;
         let mut folder = config.plugins.clone().map(|path| Folder::new(path, plugins.clone()));
         if let Some(folder) = &mut folder {
-            folder.offer_files(&closing).await.context("cannot read the plugins")?;
+            folder.offer_files(&closing).await;
         }
 
         let egress = Egress::new(config.addresses.clone(), config.attempt_deadline)?;

@@ -76,6 +76,13 @@ impl Snapshot {
         self.plugins.get(&tenant)?.get(name)
     }
 
+    /// All plugins with an active version, by tenant and name.
+    pub fn plugins(&self) -> impl Iterator<Item = (TenantId, &str, &PluginState)> {
+        self.plugins
+            .iter()
+            .flat_map(|(tenant, plugins)| plugins.iter().map(|(name, state)| (*tenant, name.as_str(), state)))
+    }
+
     /// The revision that a sender's route has: that of its own row or of its plugin's activation, whichever is later. An
     /// event that was held under an earlier one is routed again.
     pub fn route_revision(&self, sender: &Sender) -> i64 {

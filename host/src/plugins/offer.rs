@@ -55,7 +55,7 @@ impl Plugins {
         }
         let _turn = self.0.turns.take(tenant).await;
         // Read within the turn: an offer of the same bytes may just have ended.
-        let row = self.row(tenant, name).await?;
+        let row = self.0.parts.store.plugin(tenant, name).await?;
         if let Some(row) = &row
             && row.active == Some(version)
             && !self.is_unloadable(tenant, name)
@@ -69,15 +69,10 @@ impl Plugins {
         }
     }
 
-    /// Whether the table's active version of the plugin cannot be loaded on this node. Then even the same bytes are worth
-    /// a new activation: what the table holds of them may be damaged.
+    /// Whether this node cannot load the active version of the plugin. Then even an offer of the same bytes is worth
+    /// taking up: those in the table may be damaged, and are replaced.
     pub(super) fn is_unloadable(&self, tenant: TenantId, name: &str) -> bool {
         matches!(self.0.parts.installed.get(tenant, name), Some(Slot::Unloadable { .. }))
-    }
-
-    async fn row(&self, tenant: TenantId, name: &str) -> Result<Option<PluginRow>, Error> {
-        let rows = self.0.parts.store.plugins().await?;
-        Ok(rows.into_iter().find(|row| row.tenant == tenant && row.name == name))
     }
 
     async fn activate(&self, row: Option<PluginRow>, tenant: TenantId, name: &str, module: Module, wasm: &[u8]) -> Result<Offered, Error> {
@@ -113,8 +108,7 @@ impl Plugins {
         version: ContentHash,
         reason: &str,
     ) -> Result<Offered, Error> {
-        // The reason can quote names from inside the module, and PostgreSQL's text takes no NUL.
-        let reason: String = reason.chars().filter(|c| *c != '\0').take(REASON_CHARS_MAX).collect();
+        let reason = kept_reason(reason);
         let parts = &self.0.parts;
         parts
             .store
@@ -163,6 +157,11 @@ impl Plugins {
         let tried = tokio::task::spawn_blocking(move || trial::all(&module, &trials, limits).map(|()| module)).await;
         Ok(tried.unwrap_or_else(|_| Err("the trial was interrupted; offer the version again".to_owned())))
     }
+}
+
+/// A reason as it is kept: it can quote names from inside a module, and PostgreSQL's text takes no NUL.
+pub(super) fn kept_reason(reason: &str) -> String {
+    reason.chars().filter(|c| *c != '\0').take(REASON_CHARS_MAX).collect()
 }
 
 /// Whether senders could use a plugin under this name.

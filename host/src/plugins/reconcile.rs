@@ -7,13 +7,14 @@
 
 use std::sync::Arc;
 
-use hookyard_domain::ContentHash;
+use hookyard_domain::{ContentHash, TenantId};
 use tokio_util::sync::CancellationToken;
 
-use super::{LOOK_EVERY, Plugins};
+use super::{LOOK_EVERY, Plugins, offer::kept_reason};
 use crate::{
+    configuration::PluginState,
     installed::{Active, Slot},
-    store::{Error, PluginRow},
+    store::{Error, PluginRow, Renewed},
     wasm::{Engine, Module},
 };
 
@@ -46,66 +47,104 @@ impl Plugins {
         }
     }
 
-    /// Loads every active version that this node does not have yet.
+    /// Loads every active version that this node does not have yet. Which they are says the configuration in force, so
+    /// nothing is read when nothing about a plugin has changed.
     ///
     /// # Errors
     /// The store does not answer. What is wrong with one plugin stays with that plugin.
     pub async fn reconcile(&self, unloadable: Unloadable) -> Result<(), Error> {
-        for row in self.0.parts.store.plugins().await? {
-            self.install(&row, unloadable).await?;
+        let snapshot = Arc::clone(&self.0.parts.configuration.current());
+        for (tenant, name, state) in snapshot.plugins() {
+            if self.is_due(tenant, name, state, unloadable) {
+                self.install(tenant, name).await?;
+            }
         }
         Ok(())
     }
 
-    async fn install(&self, row: &PluginRow, unloadable: Unloadable) -> Result<(), Error> {
-        let Some(version) = row.active else { return Ok(()) };
-        let (installed, revision) = (&self.0.parts.installed, row.revision);
-        let former = installed.get(row.tenant, &row.name);
-        match &former {
-            Some(slot) if slot.generation() > row.generation => return Ok(()),
-            Some(Slot::Ready(active)) if active.generation == row.generation => {
-                if active.revision < revision {
-                    let mut active = active.clone();
-                    active.revision = revision;
-                    installed.put(row.tenant, &row.name, &Slot::Ready(active));
+    /// Whether this node has yet to load what the configuration says is active.
+    fn is_due(&self, tenant: TenantId, name: &str, state: &PluginState, unloadable: Unloadable) -> bool {
+        let installed = &self.0.parts.installed;
+        match installed.get(tenant, name) {
+            // This node made an activation that its snapshot does not show yet.
+            Some(slot) if slot.generation() > state.generation => false,
+            Some(Slot::Ready(mut active)) if active.generation == state.generation => {
+                if active.revision < state.revision {
+                    active.revision = state.revision;
+                    installed.put(tenant, name, &Slot::Ready(active));
                 }
-                return Ok(());
+                false
             }
-            Some(slot) if slot.generation() == row.generation && slot.revision() == revision && unloadable == Unloadable::LeaveAlone => {
-                return Ok(());
+            Some(slot @ Slot::Unloadable { .. }) if slot.generation() == state.generation && slot.revision() >= state.revision => {
+                unloadable == Unloadable::TryAgain
             }
-            _ => {}
+            _ => true,
         }
-        let failed_before = former.is_some_and(|slot| slot.generation() == row.generation);
+    }
+
+    async fn install(&self, tenant: TenantId, name: &str) -> Result<(), Error> {
+        let parts = &self.0.parts;
+        let Some(row) = parts.store.plugin(tenant, name).await? else {
+            return Ok(());
+        };
+        let Some(version) = row.active else { return Ok(()) };
         let slot = match self.load(version).await? {
             Ok(module) => {
                 tracing::info!(
-                    plugin = row.name,
+                    plugin = name,
                     version = version.short(),
                     generation = row.generation,
                     "plugin version loaded"
                 );
+                let revision = self.renew(&row, version).await?;
                 Slot::Ready(Active::new(module, row.generation, revision))
             }
             Err(reason) => {
-                if !failed_before {
+                let tried_before = matches!(parts.installed.get(tenant, name),
+                    Some(slot @ Slot::Unloadable { .. }) if slot.generation() == row.generation);
+                if !tried_before {
                     tracing::error!(
-                        plugin = row.name,
+                        plugin = name,
                         version = version.short(),
                         generation = row.generation,
                         reason,
                         "the active version of a plugin cannot be loaded; its events go by their sender's failure policy"
                     );
                 }
+                self.mark(&row, version, &reason).await?;
                 Slot::Unloadable {
                     generation: row.generation,
-                    revision,
+                    revision: row.revision,
                     reason: Arc::from(reason),
                 }
             }
         };
-        installed.put(row.tenant, &row.name, &slot);
+        parts.installed.put(tenant, name, &slot);
         Ok(())
+    }
+
+    /// Keeps with the plugin why its active version cannot be loaded, so that people find it without this node's log, and so that
+    /// the node that can load it, perhaps after a restart, knows what to release.
+    async fn mark(&self, row: &PluginRow, version: ContentHash, reason: &str) -> Result<(), Error> {
+        if row.refused.as_ref().is_some_and(|(refused, ..)| *refused == version) {
+            return Ok(());
+        }
+        let (parts, reason) = (&self.0.parts, kept_reason(reason));
+        parts
+            .store
+            .refuse_plugin(row.id, row.tenant, &row.name, version, &reason, parts.clock.now())
+            .await
+    }
+
+    /// Takes such a mark away again, which releases the events that were held for it. Returns the plugin's revision.
+    async fn renew(&self, row: &PluginRow, version: ContentHash) -> Result<i64, Error> {
+        if row.refused.as_ref().is_none_or(|(refused, ..)| *refused != version) {
+            return Ok(row.revision);
+        }
+        Ok(match self.0.parts.store.renew_plugin(row.id, row.generation).await? {
+            Renewed::Renewed { revision } => revision,
+            Renewed::Unmarked => row.revision,
+        })
     }
 
     /// Compiles a version from the table, or finds it among those loaded. The outer error is the store's, the inner one

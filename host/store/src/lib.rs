@@ -53,7 +53,7 @@ pub use self::{
     doubt::{Doubt, Doubts, Search},
     error::Error,
     lease::Liveness,
-    plugin::{Activation, PluginRow},
+    plugin::{Activation, PluginRow, Renewed},
     reading::{AttemptView, DecisionView, DeliveryView, EventView, Page, PluginRunView},
     record::{
         Accepted, Attempt, Body, BreakerRow, CLAIM_BYTES_MAX, DecideOutcome, Decided, Event, Existing, HeldDelivery, HeldEvent,

@@ -19,12 +19,22 @@ pub struct PluginRow {
     pub active: Option<ContentHash>,
     /// Activations so far.
     pub generation: u32,
-    /// The newest version that was refused, until another is activated.
+    /// The newest version that was refused, until another is activated. It is the active one itself where a node could not
+    /// load that.
     pub refused: Option<(ContentHash, String, Timestamp)>,
     /// The configuration's revision at the last activation; 0 before the first.
     pub revision: i64,
     /// When a version was last activated.
     pub updated_at: Timestamp,
+}
+
+/// What [`Store::renew_plugin`] came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewed {
+    /// The mark is gone; events that were held under an earlier revision are claimed again.
+    Renewed { revision: i64 },
+    /// There was no mark on this generation; nothing was written.
+    Unmarked,
 }
 
 /// An activation that took place.
@@ -45,6 +55,17 @@ impl Store {
         Ok(rows.iter().filter_map(|row| plugin_row(row).ok()).collect())
     }
 
+    /// One plugin, by the name its tenant gave it.
+    pub async fn plugin(&self, tenant: TenantId, name: &str) -> Result<Option<PluginRow>, Error> {
+        let row: Option<AnyRow> = on!(self, |pool| sqlx::query(sql::SELECT_PLUGIN)
+            .bind(tenant.as_uuid())
+            .bind(name)
+            .fetch_optional(pool)
+            .await
+            .map(|row| row.map(AnyRow::from)))?;
+        Ok(row.and_then(|row| plugin_row(&row).ok()))
+    }
+
     pub async fn module(&self, version: ContentHash) -> Result<Option<Vec<u8>>, Error> {
         let row: Option<(Vec<u8>,)> = on!(self, |pool| sqlx::query_as(sql::SELECT_MODULE)
             .bind(&version.as_bytes()[..])
@@ -53,7 +74,7 @@ impl Store {
         Ok(row.map(|(wasm,)| wasm))
     }
 
-    /// Makes a checked version the active one: a new generation (P1). Nothing is done to the events that were held for this
+    /// Makes a checked version the active one: a new generation (P1), unless it is active already. Nothing is done to the events that were held for this
     /// plugin; whoever claims sees the newer revision and takes them.
     pub async fn activate_plugin(
         &self,
@@ -100,7 +121,30 @@ impl Store {
         Ok(activation)
     }
 
-    /// Remembers why a version was not activated; the active one stays (P1).
+    /// Takes the mark from an active version that some node could not load and now one can: a new revision, so that the
+    /// events held for it are claimed again and the other nodes try too.
+    pub async fn renew_plugin(&self, plugin: PluginId, generation: u32) -> Result<Renewed, Error> {
+        let renewed = in_transaction!(self, |transaction| {
+            let (revision,): (i64,) = sqlx::query_as(sql::RAISE_REVISION).fetch_one(&mut *transaction).await?;
+            let changed = sqlx::query(sql::RENEW_PLUGIN)
+                .bind(plugin.as_uuid())
+                .bind(i64::from(generation))
+                .bind(revision)
+                .execute(&mut *transaction)
+                .await?
+                .rows_affected();
+            if changed == 0 {
+                return Ok(Renewed::Unmarked);
+            }
+            Renewed::Renewed { revision }
+        });
+        if renewed != Renewed::Unmarked {
+            self.announce_configuration().await;
+        }
+        Ok(renewed)
+    }
+
+    /// Remembers why a version was not activated, or the active one not loaded; the active one stays (P1).
     pub async fn refuse_plugin(
         &self,
         plugin: PluginId,

@@ -75,38 +75,31 @@ impl Folder {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 () = closing.cancelled() => return,
             }
-            if let Err(error) = self.offer_files(&closing).await {
-                tracing::warn!(%error, "cannot read the plugins; the folder will be looked at again");
-            }
+            self.offer_files(&closing).await;
         }
     }
 
-    /// Offers each file that has not been judged as it is now.
-    ///
-    /// # Errors
-    /// The store does not answer. What is wrong with a file, or with the folder, is logged.
-    pub async fn offer_files(&mut self, closing: &CancellationToken) -> Result<(), Error> {
+    /// Offers each file that has not been judged as it is now. What is wrong with a file, or with the folder, is logged.
+    pub async fn offer_files(&mut self, closing: &CancellationToken) {
         let folder = self.path.clone();
         let scan = match tokio::task::spawn_blocking(move || scan::scan(&folder)).await {
             Ok(Ok(scan)) => scan,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "cannot read the plugin folder");
-                return Ok(());
+                return;
             }
-            Err(_) => return Ok(()),
+            Err(_) => return,
         };
         self.tell_misplaced(scan.misplaced);
-        let rows = self.plugins.0.parts.store.plugins().await?;
         for file in scan.found {
             if closing.is_cancelled() {
                 break;
             }
             let path = file.path.clone();
-            if let Err(error) = self.consider(file, &rows).await {
+            if let Err(error) = self.consider(file).await {
                 tracing::warn!(path = %path.display(), %error, "cannot offer a plugin file now; it will be looked at again");
             }
         }
-        Ok(())
     }
 
     /// Warns of each misplaced file once, for as long as it stays.
@@ -120,33 +113,30 @@ impl Folder {
     }
 
     /// Offers one file, unless it has been judged as it is now.
-    async fn consider(&mut self, file: Found, rows: &[PluginRow]) -> Result<(), Error> {
+    async fn consider(&mut self, file: Found) -> Result<(), Error> {
         let Some((tenant, revision)) = self.tenant(&file.tenant) else {
             tracing::debug!(path = %file.path.display(), tenant = file.tenant, "no such tenant yet");
             return Ok(());
         };
-        let module_bytes_max = self.plugins.0.parts.engine.settings().module_bytes_max;
-        let Some(wasm) = read(&file.path, module_bytes_max).await else {
+        let parts = &self.plugins.0.parts;
+        let Some(wasm) = read(&file.path, parts.engine.settings().module_bytes_max).await else {
             return Ok(());
         };
         let version = ContentHash::of(&wasm);
-        let row = rows.iter().find(|row| row.tenant == tenant && row.name == file.plugin);
-        let serves = row.is_some_and(|row| row.active == Some(version)) && !self.plugins.is_unloadable(tenant, &file.plugin);
         let known = [Judged::Done(version), Judged::Refused(version, revision)];
         match self.judged.get(&file.path) {
-            _ if serves => {
-                self.judged.insert(file.path, Judged::Done(version));
-                return Ok(());
-            }
             Some(judged) if known.contains(judged) => return Ok(()),
+            Some(_) => {}
             // First seen by this process and older than what is active: what it was replaced by, here or on another
             // node, goes on serving. A file that was put there since is offered.
-            None if row.is_some_and(|row| is_older(&file, row, version)) => {
-                tracing::info!(path = %file.path.display(), "older than the active version and left alone; touch the file to offer it");
-                self.judged.insert(file.path, Judged::Done(version));
-                return Ok(());
+            None => {
+                let row = parts.store.plugin(tenant, &file.plugin).await?;
+                if row.is_some_and(|row| is_older(&file, &row, version)) {
+                    tracing::info!(path = %file.path.display(), "older than the active version and left alone; touch the file to offer it");
+                    self.judged.insert(file.path, Judged::Done(version));
+                    return Ok(());
+                }
             }
-            _ => {}
         }
         let judged = match self.plugins.offer(tenant, &file.plugin, wasm).await? {
             Offered::Activated { .. } | Offered::Unchanged { .. } => Judged::Done(version),
