@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Store, error::Error, on, record::BreakerRow, statements as sql};
 
 impl Store {
-    /// Keeps that an endpoint is left alone. The first time it was, without a success since, stands.
+    /// Keeps that an endpoint is left alone. Since when it has been is kept from the first time after its last success.
     pub async fn save_breaker(&self, breaker: BreakerRow, now: Timestamp) -> Result<(), Error> {
         on!(self, |pool| sqlx::query(sql::SAVE_BREAKER)
             .bind(breaker.endpoint.as_uuid())

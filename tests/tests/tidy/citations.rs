@@ -37,6 +37,12 @@ fn page_names(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| word.len() > ".md".len() && word.ends_with(".md"))
 }
 
+/// Paths of source files that a page names: what ends in `.rs` and says in which folder it is.
+fn source_paths(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || "_-./".contains(c)))
+        .filter(|word| word.ends_with(".rs") && word.contains('/') && !word.starts_with('/'))
+}
+
 /// The numbers of a page's headings.
 fn sections(page: &Path) -> BTreeSet<String> {
     read(page)
@@ -87,6 +93,21 @@ fn every_document_that_is_named_is_in_the_tree() {
         }
     }
     assert!(wrong.is_empty(), "no such document:\n{}", wrong.join("\n"));
+}
+
+/// A page that says where things are is worth nothing once they have moved.
+#[test]
+fn every_source_file_that_a_page_names_is_there() {
+    let mut wrong = Vec::new();
+    for path in pages() {
+        let beside = path.parent().expect("a file is in a folder").to_owned();
+        for named in source_paths(&read(&path)).map(str::to_owned) {
+            if !workspace().join(&named).is_file() && !beside.join(&named).is_file() {
+                wrong.push(format!("{}: {named}", shown(&path)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "no such file:\n{}", wrong.join("\n"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Claims: work from the tables into memory.
 //!
 //! A claim asks for one endpoint's or one sender's work, and for no more than there is room for, so that nobody's backlog
-//! stands before somebody else's.
+//! comes before somebody else's.
 
 use super::statements;
 
