@@ -122,7 +122,13 @@ impl App {
         if let Some(folder) = folder {
             tasks.spawn(folder.follow(closing.clone()));
         }
-        tasks.spawn(follow_configuration(store.without_lanes(), configuration, plugins, closing.clone()));
+        tasks.spawn(follow_configuration(
+            store.without_lanes(),
+            configuration,
+            plugins,
+            route.clone(),
+            closing.clone(),
+        ));
         tasks.spawn(keep_alive(
             store.without_lanes(),
             clock.clone(),
@@ -187,13 +193,14 @@ impl App {
 
 /// Swaps in a new snapshot whenever the configuration changed here, on another node, or by `hookyard apply`. Waits for nothing
 /// but the read: what follows from a change is the business of whoever acts on the snapshot.
-async fn follow_configuration(store: Store, configuration: Arc<Configuration>, plugins: Plugins, closing: CancellationToken) {
+async fn follow_configuration(store: Store, configuration: Arc<Configuration>, plugins: Plugins, route: Route, closing: CancellationToken) {
     let mut announcements = store.announcements();
     while !closing.is_cancelled() {
         match configuration.refresh(&store).await {
             Ok(Refreshed::Changed) => {
                 tracing::info!(revision = configuration.current().revision, "configuration loaded");
                 plugins.configuration_changed();
+                route.search();
             }
             Ok(Refreshed::Unchanged) => {}
             Err(error) => tracing::warn!(%error, "cannot read the configuration; the last one stays in force"),

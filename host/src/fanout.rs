@@ -3,13 +3,13 @@
 //! Accept and route both end here, and hand over to deliver, without knowing each other: a stage knows the next only
 //! through the traits of this file. (Each has one implementor; they exist for the arrow, not for variety.)
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hookyard_domain::{DeliveryId, EndpointId, EventId, SenderId, Timestamp};
 
 use crate::configuration::Endpoint;
-use crate::store::{Body, Event, HeldDelivery, HeldEvent, Leased, NewDelivery, Pairs};
+use crate::store::{Body, Event, HeldDelivery, HeldEvent, Leased, NewContent, NewDelivery, Pairs};
 
 /// Where committed deliveries go.
 pub trait Deliveries: Send + Sync {
@@ -25,72 +25,121 @@ pub trait Deliveries: Send + Sync {
 
 /// Where committed events go whose plugin must decide.
 pub trait Routing: Send + Sync {
-    fn reserve(&self, sender: SenderId, event: EventId, payload_bytes: usize) -> bool;
+    /// Takes a place in memory for an event about to be committed. [`Leased::ToNobody`]: there is none; commit it so.
+    fn reserve(&self, sender: SenderId, event: EventId, payload_bytes: usize) -> Leased;
+    /// Frees the place of an event that was not committed.
     fn forget(&self, event: EventId);
+    /// Takes over a committed event that has a place. Never blocks.
     fn hand_over(&self, event: HeldEvent);
-    fn look(&self);
+    /// Events of this sender were committed without a place: the table has to be searched for them.
+    fn left_in_table(&self, sender: SenderId);
+}
+
+/// Which bytes a delivery sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payload {
+    /// The event's, as received.
+    Received,
+    /// One of the decision's contents, by its index.
+    Content(u32),
 }
 
 /// One endpoint of a fan-out and what it gets.
-pub struct Target<'a> {
-    pub endpoint: &'a Arc<Endpoint>,
-    /// Index of a plugin's content; none is the payload as received.
-    pub content: Option<u32>,
-    pub content_type: &'a str,
-    pub body: &'a Bytes,
+pub struct Target {
+    pub endpoint: Arc<Endpoint>,
+    pub payload: Payload,
     pub headers: Pairs,
-    pub due_at: Timestamp,
+    /// Wait before the first attempt.
+    pub delay: Duration,
+}
+
+/// A fan-out being planned.
+pub struct Planning<'a> {
+    deliveries: &'a dyn Deliveries,
+    event: &'a Event,
+    contents: &'a [NewContent],
+    now: Timestamp,
+    fan_out: FanOut,
 }
 
 /// Deliveries between being planned and being committed.
 #[derive(Default)]
 pub struct FanOut {
     held: Vec<HeldDelivery>,
-    unheld: bool,
+    in_table: InTable,
+}
+
+/// Whether some of a fan-out's deliveries were left to the table, for want of a place or because they are due later.
+#[derive(Default, PartialEq, Eq)]
+enum InTable {
+    #[default]
+    None,
+    Some,
 }
 
 impl FanOut {
-    /// Plans the rows, taking a place for each delivery that is due now and finds one.
-    pub fn plan<'a>(
-        deliveries: &dyn Deliveries,
-        event: &Event,
-        targets: impl Iterator<Item = Target<'a>>,
-        now: Timestamp,
-    ) -> (Self, Vec<NewDelivery>) {
-        let mut fan_out = Self::default();
-        let rows = targets.map(|target| fan_out.add(deliveries, event, target, now)).collect();
-        (fan_out, rows)
+    /// Begins to plan, at `now`.
+    pub fn new<'a>(deliveries: &'a dyn Deliveries, event: &'a Event, contents: &'a [NewContent], now: Timestamp) -> Planning<'a> {
+        Planning {
+            deliveries,
+            event,
+            contents,
+            now,
+            fan_out: Self::default(),
+        }
     }
 
-    fn add(&mut self, deliveries: &dyn Deliveries, event: &Event, target: Target<'_>, now: Timestamp) -> NewDelivery {
-        let endpoint = target.endpoint;
-        let attempts_max = endpoint.tenant.attempts_max.get();
+    /// The rows are on disk: hands over what has a place.
+    pub fn committed(self, deliveries: &dyn Deliveries) {
+        for delivery in self.held {
+            deliveries.hand_over(delivery);
+        }
+        if self.in_table == InTable::Some {
+            deliveries.look();
+        }
+    }
+
+    /// The rows were not written: frees their places.
+    pub fn abandoned(self, deliveries: &dyn Deliveries) {
+        for delivery in self.held {
+            deliveries.forget(delivery.endpoint, delivery.id);
+        }
+    }
+}
+
+impl<'a> Planning<'a> {
+    /// Plans one row, taking a place for it if it is due now and there is one.
+    pub fn add(&mut self, target: Target) -> NewDelivery {
+        let (event, now, endpoint) = (self.event, self.now, &target.endpoint);
+        let (content, content_type, body) = self.payload(target.payload);
+        let attempts_max = endpoint.attempts_max().get();
+        let due_at = now.plus(target.delay);
         let row = NewDelivery {
             id: DeliveryId::new_v7(now, rand::random()),
             endpoint: endpoint.id,
-            content: target.content,
-            headers: target.headers.clone(),
+            content,
+            headers: target.headers,
             attempts_max,
-            body_bytes: target.body.len() as u64,
-            due_at: target.due_at,
+            body_bytes: body.len() as u64,
+            due_at,
             leased: Leased::ToNobody,
         };
-        if target.due_at > now || !deliveries.reserve(endpoint.id, row.id) {
-            self.unheld = true;
+        if !target.delay.is_zero() || !self.deliveries.reserve(endpoint.id, row.id) {
+            self.fan_out.in_table = InTable::Some;
             return row;
         }
-        self.held.push(HeldDelivery {
+        self.fan_out.held.push(HeldDelivery {
             id: row.id,
             event: event.id,
             endpoint: endpoint.id,
-            headers: target.headers,
+            headers: row.headers.clone(),
             attempts: 0,
             attempts_max,
             attempts_before: 0,
-            due_at: target.due_at,
-            content_type: target.content_type.to_owned(),
-            body_bytes: target.body.len() as u64,
-            body: Body::Here(target.body.clone()),
+            due_at,
+            content_type: content_type.to_owned(),
+            body_bytes: row.body_bytes,
+            body: Body::Here(body.clone()),
             event_type: event.event_type.clone(),
             accepted_at: event.accepted_at,
         });
@@ -100,20 +149,18 @@ impl FanOut {
         }
     }
 
-    /// The rows are on disk: hands over what has a place.
-    pub fn committed(self, deliveries: &dyn Deliveries) {
-        for delivery in self.held {
-            deliveries.hand_over(delivery);
-        }
-        if self.unheld {
-            deliveries.look();
-        }
+    /// The plan, ready to be committed.
+    pub fn planned(self) -> FanOut {
+        self.fan_out
     }
 
-    /// The rows were not written: frees their places.
-    pub fn abandoned(self, deliveries: &dyn Deliveries) {
-        for delivery in self.held {
-            deliveries.forget(delivery.endpoint, delivery.id);
+    fn payload(&self, payload: Payload) -> (Option<u32>, &'a str, &'a Bytes) {
+        match payload {
+            Payload::Received => (None, &self.event.content_type, &self.event.payload),
+            Payload::Content(index) => {
+                let content = &self.contents[index as usize];
+                (Some(index), &content.content_type, &content.body)
+            }
         }
     }
 }

@@ -9,7 +9,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
-use hookyard_domain::{ContentHash, TenantId, pattern::EventPattern};
+use hookyard_domain::{ContentHash, PluginId, TenantId, pattern::EventPattern};
 
 use crate::wasm::Module;
 
@@ -49,6 +49,7 @@ impl Slot {
 /// A version that is serving.
 #[derive(Clone)]
 pub struct Active {
+    pub plugin: PluginId,
     pub module: Module,
     /// The activation it came by.
     pub generation: u32,
@@ -60,7 +61,7 @@ pub struct Active {
 
 impl Active {
     /// Patterns of the manifest that do not parse are left out; the check before activation refuses them.
-    pub fn new(module: Module, generation: u32, revision: i64) -> Self {
+    pub fn new(plugin: PluginId, module: Module, generation: u32, revision: i64) -> Self {
         let event_types = module
             .manifest()
             .event_types
@@ -68,6 +69,7 @@ impl Active {
             .filter_map(|pattern| EventPattern::parse(pattern).ok())
             .collect();
         Self {
+            plugin,
             module,
             generation,
             revision,

@@ -18,6 +18,7 @@ pub mod installed;
 pub mod manage;
 pub mod plugins;
 pub mod route;
+pub mod ruling;
 pub mod run;
 pub mod telemetry;
 

@@ -70,22 +70,23 @@ pub async fn state(host: &TestHost, event: EventId) -> EventState {
 
 /// Waits until an event is no longer pending, and returns its state and explanation.
 pub async fn decided(host: &TestHost, event: EventId) -> (EventState, Explanation) {
-    wait::until("the event is decided", async || {
+    let view = wait::until("the event is decided", async || {
         let view = host
             .store()
             .event(Scope::Operator, event)
             .await
             .expect("the store reads")
             .expect("it is there");
-        (view.state != EventState::Pending).then(|| {
-            let text = view
-                .decision
-                .and_then(|decision| decision.detail)
-                .expect("a decision has an explanation");
-            (view.state, serde_json::from_str(&text).expect("an explanation is JSON"))
-        })
+        (view.state != EventState::Pending).then_some(view)
     })
-    .await
+    .await;
+    let decision = view.decision.expect("a decided event has a decision");
+    let deliveries = host
+        .store()
+        .deliveries_of_event(Scope::Operator, event)
+        .await
+        .expect("the store reads");
+    (view.state, Explanation::of(&decision, &deliveries))
 }
 
 /// Waits until an event has been routed and all its deliveries arrived.

@@ -94,7 +94,7 @@ async fn hostile_guests_are_stopped_within_their_limits_and_their_events_held_wi
     for (mode, classes, event) in events {
         let (state, explanation) = decided(&host, event).await;
         assert_eq!(state, EventState::Held, "{mode}");
-        let failure = explanation.failure.expect("a held event says why");
+        let failure = explanation.detail.failure.expect("a held event says why");
         assert!(
             classes.contains(&failure.class.as_str()),
             "{mode} ended as {}: {}",
@@ -110,7 +110,7 @@ async fn hostile_guests_are_stopped_within_their_limits_and_their_events_held_wi
             "{mode} used {} bytes",
             run.memory_bytes
         );
-        let log_bytes: usize = explanation.log.iter().map(|line| line.text.len()).sum();
+        let log_bytes: usize = explanation.detail.log.iter().map(|line| line.text.len()).sum();
         assert!(log_bytes <= 64 << 10, "{mode} left {log_bytes} bytes of log");
     }
     assert_eq!(delivered(&host, well).await.outcome, "pass");

@@ -27,6 +27,8 @@ words! {
     pub enum DecidedBy {
         /// The sender's own set-up: every endpoint that takes the event gets it.
         Sender = "sender",
+        /// The event's type: it was published to an environment, and every endpoint that wants the type gets it.
+        Subscriptions = "subscriptions",
         /// The sender's plugin, or its failure policy where the plugin failed.
         Plugin = "plugin",
     }

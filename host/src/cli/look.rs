@@ -81,7 +81,7 @@ impl Events {
                 let page = self.list.page(EventState::ALL, EventState::as_str)?;
                 let events = store.list_events(self.list.scope(&store).await?, &page).await?;
                 match self.list.format {
-                    Format::Json => print_json(&Value::Array(events.iter().map(event_json).collect()))?,
+                    Format::Json => print_json(&Value::Array(events.iter().map(|event| event_json(event, &[])).collect()))?,
                     Format::Table => {
                         let rows: Vec<_> = events.iter().map(event_cells).collect();
                         table::print(&["ID", "ACCEPTED", "TENANT", "FROM", "TYPE", "STATE", "BYTES", "DECISION"], &rows);
@@ -130,7 +130,7 @@ async fn one_event(store: &Store, id: EventId, format: Format) -> Result<(), Fai
     let deliveries = store.deliveries_of_event(Scope::Operator, id).await?;
     match format {
         Format::Json => {
-            let mut document = event_json(&event);
+            let mut document = event_json(&event, &deliveries);
             let mut listed = Vec::new();
             for delivery in &deliveries {
                 let mut listed_delivery = delivery_json(delivery);
@@ -152,8 +152,8 @@ async fn one_event(store: &Store, id: EventId, format: Format) -> Result<(), Fai
                 say!("key        {key}");
             }
             say!("state      {}", event.state.as_str());
-            if let Some(explanation) = explanation(&event) {
-                print_explanation(&explanation);
+            if let Some(decision) = &event.decision {
+                print_explanation(&Explanation::of(decision, &deliveries));
             }
             say!();
             print_deliveries(&deliveries);
@@ -211,30 +211,20 @@ fn from(event: &EventView) -> String {
     format!("{} {name}", event.source_kind)
 }
 
-fn explanation(event: &EventView) -> Option<Explanation> {
-    event
-        .decision
-        .as_ref()
-        .and_then(|decision| decision.detail.as_deref())
-        .and_then(|text| serde_json::from_str(text).ok())
-}
-
 /// One line on what was decided.
 fn decision(event: &EventView) -> String {
-    let Some(explanation) = explanation(event) else {
+    let Some(decision) = &event.decision else {
         return match event.source_kind.as_str() {
             "endpoint" => format!("direct to {}", event.source_name.as_deref().unwrap_or_default()),
             _ => String::new(),
         };
     };
-    if let Some(failure) = &explanation.failure {
-        return format!("{}: {} ({})", failure.policy, failure.message, failure.class);
+    let Explanation { outcome, detail, .. } = Explanation::of(decision, &[]);
+    match (detail.failure, detail.drop) {
+        (Some(failure), _) => format!("{}: {} ({})", failure.policy, failure.message, failure.class),
+        (None, Some(drop)) => format!("drop {}: {}", drop.code, drop.message),
+        (None, None) => outcome,
     }
-    if let Some(drop) = &explanation.drop {
-        return format!("drop {}: {}", drop.code, drop.message);
-    }
-    let chosen: Vec<&str> = explanation.chosen.iter().map(|chosen| chosen.endpoint.as_str()).collect();
-    format!("{} to {}", explanation.outcome, chosen.join(", "))
 }
 
 fn event_cells(event: &EventView) -> Vec<String> {
@@ -262,10 +252,10 @@ fn print_explanation(explanation: &Explanation) {
         );
     }
     say!("outcome    {}", explanation.outcome);
-    if let Some(pass) = &explanation.pass {
+    if let Some(pass) = &explanation.detail.pass {
         say!("passed     {}: {}", pass.code, pass.message);
     }
-    if let Some(failure) = &explanation.failure {
+    if let Some(failure) = &explanation.detail.failure {
         say!(
             "failure    {} {}: {} (policy {})",
             failure.class,
@@ -274,7 +264,7 @@ fn print_explanation(explanation: &Explanation) {
             failure.policy
         );
     }
-    if let Some(drop) = &explanation.drop {
+    if let Some(drop) = &explanation.detail.drop {
         say!("dropped    {}: {}", drop.code, drop.message);
     }
     for chosen in &explanation.chosen {
@@ -285,17 +275,21 @@ fn print_explanation(explanation: &Explanation) {
         };
         say!("chosen     {} ({} payload{delay})", chosen.endpoint, chosen.payload);
     }
-    for skipped in &explanation.skipped {
-        say!("skipped    {}: {}", skipped.endpoint, skipped.reason);
+    for skipped in &explanation.detail.skipped {
+        let others = usize::try_from(skipped.count)
+            .unwrap_or(usize::MAX)
+            .saturating_sub(skipped.examples.len());
+        let more = if others > 0 { format!(" and {others} more") } else { String::new() };
+        say!("skipped    {}{more}: {}", skipped.examples.join(", "), skipped.reason);
     }
-    for (name, value) in &explanation.annotations {
+    for (name, value) in &explanation.detail.annotations {
         say!("note       {name}: {value}");
     }
-    for line in &explanation.log {
+    for line in &explanation.detail.log {
         say!("log        {} {}", line.level, line.text);
     }
-    if explanation.log_dropped > 0 {
-        say!("log        {} more lines were dropped", explanation.log_dropped);
+    if explanation.detail.log_dropped > 0 {
+        say!("log        {} more lines were dropped", explanation.detail.log_dropped);
     }
 }
 
@@ -324,12 +318,9 @@ fn print_deliveries(deliveries: &[DeliveryView]) {
     table::print(&["ID", "EVENT", "TENANT", "ENDPOINT", "STATE", "ATTEMPTS", "WHEN"], &rows);
 }
 
-fn event_json(event: &EventView) -> Value {
-    let decision: Option<Value> = event
-        .decision
-        .as_ref()
-        .and_then(|decision| decision.detail.as_deref())
-        .and_then(|text| serde_json::from_str(text).ok());
+/// With no deliveries, as in a list, nobody is shown as chosen.
+fn event_json(event: &EventView, deliveries: &[DeliveryView]) -> Value {
+    let decision = event.decision.as_ref().map(|decision| Explanation::of(decision, deliveries));
     json!({
         "id": event.id.to_string(),
         "tenant": event.tenant,

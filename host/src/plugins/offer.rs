@@ -85,7 +85,7 @@ impl Plugins {
         parts.installed.put(
             tenant,
             name,
-            &Slot::Ready(Active::new(module, activation.generation, activation.revision)),
+            &Slot::Ready(Active::new(id, module, activation.generation, activation.revision)),
         );
         tracing::info!(
             tenant = self.tenant_name(tenant),

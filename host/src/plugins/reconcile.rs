@@ -97,7 +97,7 @@ impl Plugins {
                     "plugin version loaded"
                 );
                 let revision = self.renew(&row, version).await?;
-                Slot::Ready(Active::new(module, row.generation, revision))
+                Slot::Ready(Active::new(row.id, module, row.generation, revision))
             }
             Err(reason) => {
                 let tried_before = matches!(parts.installed.get(tenant, name),

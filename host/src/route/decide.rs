@@ -1,304 +1,260 @@
-//! From one plugin run to rows: what is delivered, what is kept, and the explanation of both.
+//! One event, one sender's plugin, one step: what is done with the event next.
+//!
+//! Here a plugin is run. What its answer means is [`crate::ruling`]'s business, whether it may run [`super::breakers`]'s;
+//! this file asks both, and tells failures that may pass by themselves from those that do not.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use bytes::Bytes;
 use hookyard_domain::{
-    DecidedBy, EventState, Timestamp,
-    decision::{Decision, DropReason, Limits, check},
+    ContentHash, DecidedBy, EventId, Timestamp,
+    breaker::{Admit, Verdict},
+    decision::{Decision, Limits, check},
     failure::{FailureClass, FailurePolicy, PluginFailure},
 };
 
+use super::{
+    Parts,
+    breakers::{Breakers, Change, verdict},
+    failure_log::FailureLog,
+    holding::{Loaded, held_under},
+    queue::Queued,
+};
 use crate::{
-    configuration::{Endpoint, Sender},
-    explanation::{Chosen, Explanation, Failure, LogEntry, PluginRun, Reason, Skipped, candidates, no_endpoint},
-    fanout::{Deliveries, FanOut, Target},
-    installed::Active,
-    store::{Decided, Event, NewContent, Pairs},
+    configuration::{Sender, Snapshot},
+    explanation::not_handled,
+    installed::{Active, Slot},
+    ruling::{Ran, Ruling},
+    run::run,
+    store::PluginCost,
     wasm::Run,
 };
 
-/// What was decided about an event, not yet rows.
-pub(super) struct Ruling {
-    state: EventState,
-    explanation: Explanation,
-    contents: Vec<NewContent>,
-    targets: Vec<Planned>,
+/// Wait for what another node knows already and this one does not yet: a sender, or a version that is being loaded.
+const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
+/// Longest wait of an event whose runs the host keeps starving.
+const STARVED_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Runs after which a failure that may pass by itself is treated as one that does not.
+const TRANSIENT_TRIES_MAX: u32 = 5;
+/// Wait after the first such failure; doubled after each further one.
+const TRANSIENT_WAIT_FIRST: Duration = Duration::from_secs(1);
+/// Runs over their processor time after which it is the plugin's doing. The clock of a thread now and then counts what
+/// the host did meanwhile: an idle machine held one event in some hundred thousand for it.
+const OVERRUNS_MAX: u8 = 2;
+
+/// What is to be done with an event.
+pub(super) enum Step {
+    Decide {
+        ruling: Ruling,
+        /// See [`super::holding`].
+        held_under: i64,
+    },
+    /// Give it back to the table until then.
+    Postpone { due_at: Timestamp, failures: u32 },
+    /// Run it once more, when it is its sender's turn again.
+    RunAgain,
+    /// The plugin is left alone: give it back with all that its sender has queued.
+    Stopped { until: Timestamp },
 }
 
-/// One endpoint to deliver to.
-struct Planned {
-    endpoint: Arc<Endpoint>,
-    content: Option<u32>,
-    headers: Pairs,
-    delay: Duration,
+/// What one event's turn came to.
+pub(super) struct Turn {
+    pub(super) step: Step,
+    /// What its run changes for the sender's other events.
+    pub(super) change: Change,
+}
+
+impl From<Step> for Turn {
+    fn from(step: Step) -> Self {
+        Self {
+            step,
+            change: Change::None,
+        }
+    }
+}
+
+/// Decides what is done with one event of this sender.
+pub(super) fn decide(parts: &Parts, breakers: &Breakers, log: &FailureLog, snapshot: &Snapshot, queued: &Queued) -> Turn {
+    let now = parts.clock.now();
+    let held = &queued.held;
+    let event = &held.event;
+    let Some(sender) = event.source.sender().and_then(|sender| snapshot.senders.get(&sender)) else {
+        return Step::Postpone {
+            due_at: now.plus(UNKNOWN_WAIT),
+            failures: held.failures,
+        }
+        .into();
+    };
+    let candidates = || sender.reach.candidates(&event.event_type);
+    let Some(plugin) = &sender.plugin else {
+        let ruling = Ruling::pass(DecidedBy::Sender, candidates(), None);
+        return ruled(ruling, snapshot.revision);
+    };
+    let slot = parts.installed.get(sender.tenant_id, plugin);
+    let held_under = held_under(snapshot, sender, Loaded::from(slot.as_ref()));
+    let without_version = |failure: PluginFailure| {
+        log.failed(sender, plugin, None, &failure, now);
+        ruled(Ruling::failed(candidates(), &failure, sender.failure_policy, None), held_under)
+    };
+    match slot {
+        None if snapshot.plugin(sender.tenant_id, plugin).is_some() => Step::Postpone {
+            due_at: now.plus(UNKNOWN_WAIT),
+            failures: held.failures,
+        }
+        .into(),
+        None => without_version(PluginFailure {
+            class: FailureClass::Contract,
+            code: "no-active-version".to_owned(),
+            message: format!("no version of plugin \"{plugin}\" is active"),
+        }),
+        Some(Slot::Unloadable { reason, .. }) => without_version(PluginFailure {
+            class: FailureClass::Contract,
+            code: "version-does-not-load".to_owned(),
+            message: format!("the active version of plugin \"{plugin}\" does not load on this node: {reason}"),
+        }),
+        Some(Slot::Ready(active)) if !active.handles(&event.event_type) => {
+            let why = not_handled(plugin, &event.event_type);
+            ruled(Ruling::pass(DecidedBy::Sender, candidates(), Some(why)), held_under)
+        }
+        Some(Slot::Ready(active)) => {
+            let asked = Asked {
+                parts,
+                breakers,
+                log,
+                sender,
+                plugin,
+                active: &active,
+                held_under,
+            };
+            asked.run(queued, now)
+        }
+    }
+}
+
+fn ruled(ruling: Ruling, held_under: i64) -> Turn {
+    Step::Decide { ruling, held_under }.into()
+}
+
+/// A sender's plugin about to be asked.
+struct Asked<'a> {
+    parts: &'a Parts,
+    breakers: &'a Breakers,
+    log: &'a FailureLog,
+    sender: &'a Sender,
+    plugin: &'a str,
+    active: &'a Active,
+    held_under: i64,
+}
+
+impl Asked<'_> {
+    fn run(&self, queued: &Queued, now: Timestamp) -> Turn {
+        let (parts, sender, held) = (self.parts, self.sender, &queued.held);
+        let event = &held.event;
+        let candidates = sender.reach.candidates(&event.event_type);
+        if candidates.endpoints.is_empty() {
+            return ruled(Ruling::pass(DecidedBy::Sender, candidates, None), self.held_under);
+        }
+        let version = self.active.module.hash();
+        let admitted = match self.breakers.admit(sender.id, version, now) {
+            // Held events would only wait for a new version; these also find the plugin well again by itself.
+            Admit::Wait { until } if sender.failure_policy == FailurePolicy::Hold => return Step::Stopped { until }.into(),
+            Admit::Wait { .. } => {
+                let failure = stopped(self.plugin);
+                return ruled(Ruling::failed(candidates, &failure, sender.failure_policy, None), self.held_under);
+            }
+            admitted @ (Admit::Pass | Admit::Probe) => admitted,
+        };
+        let seed = seed(&parts.seed_key, event.id, version);
+        let (result, ran) = take_apart(
+            run(&self.active.module, event, sender, &candidates.endpoints, seed, parts.limits),
+            self.active,
+        );
+        let result = result.and_then(|decision| checked(decision, candidates.endpoints.len()));
+        let now = parts.clock.now();
+        let overran = matches!(&result, Err(failure) if failure.class == FailureClass::CpuBudget);
+        let step = match &result {
+            Err(_) if overran && queued.overruns + 1 < OVERRUNS_MAX => Some(Step::RunAgain),
+            Err(failure) if may_pass(failure.class, held.failures) => Some(Step::Postpone {
+                due_at: now.plus(wait(held.failures)),
+                failures: held.failures + 1,
+            }),
+            _ => None,
+        };
+        let verdict = match step {
+            Some(Step::RunAgain) => Verdict::Unknown,
+            _ => verdict(&result, admitted),
+        };
+        let change = self.breakers.report(sender.id, version, admitted, verdict, now);
+        let step = step.unwrap_or_else(|| {
+            let ruling = match result {
+                Ok(decision) => Ruling::decided(candidates, decision, ran),
+                Err(failure) => {
+                    self.log.failed(sender, self.plugin, Some(version), &failure, now);
+                    Ruling::failed(candidates, &failure, sender.failure_policy, Some(ran))
+                }
+            };
+            Step::Decide {
+                ruling,
+                held_under: self.held_under,
+            }
+        });
+        Turn { step, change }
+    }
+}
+
+/// The plugin's answer, and the rest of its run.
+fn take_apart(run: Run, active: &Active) -> (Result<Decision, PluginFailure>, Ran) {
+    let cost = PluginCost {
+        plugin: active.plugin,
+        generation: active.generation,
+        cpu_us: u64::try_from(run.cpu.as_micros()).unwrap_or(u64::MAX),
+        wall_us: u64::try_from(run.wall.as_micros()).unwrap_or(u64::MAX),
+        memory_bytes: run.memory_bytes_peak as u64,
+    };
+    let ran = Ran {
+        cost,
+        log: run.log,
+        log_dropped: run.log_dropped,
+    };
+    (run.result, ran)
 }
 
 /// Holds a plugin's answer against the rules of a decision.
-pub(super) fn judge(result: Result<Decision, PluginFailure>, candidates: usize) -> Result<Decision, PluginFailure> {
-    check(result?, candidates, &Limits::default()).map_err(|refused| PluginFailure {
+fn checked(decision: Decision, candidates: usize) -> Result<Decision, PluginFailure> {
+    check(decision, candidates, &Limits::default()).map_err(|refused| PluginFailure {
         class: FailureClass::OutputRefused,
         code: String::new(),
         message: refused.to_string(),
     })
 }
 
-impl Ruling {
-    /// Whether the event is to wait for another version or configuration.
-    pub(super) fn holds(&self) -> bool {
-        self.state == EventState::Held
+fn stopped(plugin: &str) -> PluginFailure {
+    PluginFailure {
+        class: FailureClass::Internal,
+        code: "plugin-stopped".to_owned(),
+        message: format!("plugin \"{plugin}\" failed too often and is left alone for a while"),
     }
+}
 
-    fn dropped(mut explanation: Explanation, reason: DropReason) -> Self {
-        explanation.outcome = "drop".to_owned();
-        explanation.drop = Some(Reason {
-            code: reason.code,
-            message: reason.message,
-        });
-        Self {
-            state: EventState::Dropped,
-            explanation,
-            contents: Vec::new(),
-            targets: Vec::new(),
-        }
+/// Whether the same run may succeed later. What the plugin calls transient is believed so many times; what the host
+/// starved is the host's fault and never ends in the sender's failure policy.
+fn may_pass(class: FailureClass, failures: u32) -> bool {
+    match class {
+        FailureClass::Transient => failures < TRANSIENT_TRIES_MAX,
+        FailureClass::WallCap => true,
+        _ => false,
     }
+}
 
-    fn to_all(mut explanation: Explanation, endpoints: Vec<Arc<Endpoint>>) -> Self {
-        explanation.chosen.extend(endpoints.iter().map(|endpoint| Chosen {
-            endpoint: endpoint.label().to_owned(),
-            payload: "original".to_owned(),
-            delay_ms: 0,
-        }));
-        let targets = endpoints
-            .into_iter()
-            .map(|endpoint| Planned {
-                endpoint,
-                content: None,
-                headers: Pairs::new(),
-                delay: Duration::ZERO,
-            })
-            .collect();
-        Self {
-            state: EventState::Routed,
-            explanation,
-            contents: Vec::new(),
-            targets,
-        }
-    }
+fn wait(failures: u32) -> Duration {
+    (TRANSIENT_WAIT_FIRST * 2_u32.pow(failures.min(10))).min(STARVED_WAIT_MAX)
+}
 
-    /// The sender has no plugin (any more), or for this reason its plugin is not asked.
-    pub(super) fn pass(event: &Event, sender: &Sender, why: Option<Reason>) -> Self {
-        let (candidates, skipped) = candidates(&sender.reach, &event.event_type);
-        if candidates.is_empty() {
-            return Self::no_candidates(sender, skipped);
-        }
-        let explanation = Explanation {
-            by: "sender".to_owned(),
-            outcome: "pass".to_owned(),
-            pass: why,
-            skipped,
-            ..Explanation::default()
-        };
-        Self::to_all(explanation, candidates)
-    }
-
-    pub(super) fn no_candidates(sender: &Sender, skipped: Vec<Skipped>) -> Self {
-        let mut explanation = Explanation {
-            by: "sender".to_owned(),
-            skipped,
-            ..Explanation::default()
-        };
-        let reason = no_endpoint(&sender.reach);
-        explanation.outcome = "drop".to_owned();
-        explanation.drop = Some(reason);
-        Self {
-            state: EventState::Dropped,
-            explanation,
-            contents: Vec::new(),
-            targets: Vec::new(),
-        }
-    }
-
-    /// No version of the sender's plugin is active.
-    pub(super) fn no_version(event: &Event, sender: &Sender, plugin: &str) -> Self {
-        let message = format!("no version of plugin \"{plugin}\" is active");
-        Self::without_run(event, sender, "no-active-version", message)
-    }
-
-    /// The active version of the sender's plugin cannot be loaded on this node.
-    pub(super) fn unloadable(event: &Event, sender: &Sender, plugin: &str, reason: &str) -> Self {
-        let message = format!("the active version of plugin \"{plugin}\" cannot be loaded: {reason}");
-        Self::without_run(event, sender, "unloadable-version", message)
-    }
-
-    fn without_run(event: &Event, sender: &Sender, code: &str, message: String) -> Self {
-        let failure = PluginFailure {
-            class: FailureClass::Contract,
-            code: code.to_owned(),
-            message,
-        };
-        let (candidates, skipped) = candidates(&sender.reach, &event.event_type);
-        let explanation = Explanation {
-            by: "plugin".to_owned(),
-            skipped,
-            ..Explanation::default()
-        };
-        Self::failed(explanation, &failure, sender.failure_policy, candidates)
-    }
-
-    /// The plugin's breaker keeps it from running now, and the sender's policy does not wait.
-    pub(super) fn stopped(sender: &Sender, plugin: &str, candidates: Vec<Arc<Endpoint>>, skipped: Vec<Skipped>) -> Self {
-        let failure = PluginFailure {
-            class: FailureClass::Internal,
-            code: "plugin-stopped".to_owned(),
-            message: format!("plugin \"{plugin}\" failed too often and is left alone for a while"),
-        };
-        let explanation = Explanation {
-            by: "plugin".to_owned(),
-            skipped,
-            ..Explanation::default()
-        };
-        Self::failed(explanation, &failure, sender.failure_policy, candidates)
-    }
-
-    fn failed(mut explanation: Explanation, failure: &PluginFailure, policy: FailurePolicy, candidates: Vec<Arc<Endpoint>>) -> Self {
-        explanation.outcome = "failed".to_owned();
-        explanation.failure = Some(Failure::new(failure, policy.as_str()));
-        let state = match policy {
-            FailurePolicy::PassThrough if candidates.is_empty() => EventState::Dropped,
-            FailurePolicy::PassThrough => return Self::to_all(explanation, candidates),
-            FailurePolicy::Hold => EventState::Held,
-            FailurePolicy::DeadLetter => EventState::DeadLettered,
-        };
-        Self {
-            state,
-            explanation,
-            contents: Vec::new(),
-            targets: Vec::new(),
-        }
-    }
-
-    pub(super) fn of_run(
-        sender: &Sender,
-        plugin: &str,
-        active: &Active,
-        run: &Run,
-        judged: Result<Decision, PluginFailure>,
-        candidates: Vec<Arc<Endpoint>>,
-        skipped: Vec<Skipped>,
-    ) -> Self {
-        let mut explanation = Explanation {
-            by: "plugin".to_owned(),
-            plugin: Some(PluginRun {
-                name: plugin.to_owned(),
-                version: active.module.hash().to_string(),
-                generation: active.generation,
-                cpu_us: u64::try_from(run.cpu.as_micros()).unwrap_or(u64::MAX),
-                wall_us: u64::try_from(run.wall.as_micros()).unwrap_or(u64::MAX),
-                memory_bytes: run.memory_bytes_peak as u64,
-            }),
-            skipped,
-            log: run
-                .log
-                .iter()
-                .map(|line| LogEntry {
-                    level: line.level.as_str().to_owned(),
-                    text: line.text.clone(),
-                })
-                .collect(),
-            log_dropped: run.log_dropped,
-            ..Explanation::default()
-        };
-        match judged {
-            Err(failure) => Self::failed(explanation, &failure, sender.failure_policy, candidates),
-            Ok(Decision::Drop(reason)) => Self::dropped(explanation, reason),
-            Ok(Decision::Pass) => {
-                explanation.outcome = "pass".to_owned();
-                Self::to_all(explanation, candidates)
-            }
-            Ok(Decision::Deliver(plan)) => {
-                explanation.outcome = "deliver".to_owned();
-                explanation.annotations = plan.annotations;
-                let mut reasons: Vec<Option<String>> = vec![None; candidates.len()];
-                for skip in plan.skips {
-                    reasons[skip.endpoint as usize] = Some(skip.reason);
-                }
-                let mut routed = vec![false; candidates.len()];
-                let mut targets = Vec::with_capacity(plan.routes.len());
-                for route in plan.routes {
-                    let endpoint = &candidates[route.endpoint as usize];
-                    routed[route.endpoint as usize] = true;
-                    explanation.chosen.push(Chosen {
-                        endpoint: endpoint.label().to_owned(),
-                        payload: if route.content.is_some() { "plugin" } else { "original" }.to_owned(),
-                        delay_ms: u64::try_from(route.delay.as_millis()).unwrap_or(u64::MAX),
-                    });
-                    targets.push(Planned {
-                        endpoint: Arc::clone(endpoint),
-                        content: route.content,
-                        headers: route.headers,
-                        delay: route.delay,
-                    });
-                }
-                for ((endpoint, reason), routed) in candidates.iter().zip(reasons).zip(routed) {
-                    if !routed {
-                        let reason = reason.unwrap_or_else(|| "not chosen by the plugin".to_owned());
-                        explanation.skipped.push(Skipped {
-                            endpoint: endpoint.label().to_owned(),
-                            reason,
-                        });
-                    }
-                }
-                let contents = plan
-                    .contents
-                    .into_iter()
-                    .map(|content| NewContent {
-                        content_type: content.content_type,
-                        body: Bytes::from(content.body),
-                    })
-                    .collect();
-                Self {
-                    state: EventState::Routed,
-                    explanation,
-                    contents,
-                    targets,
-                }
-            }
-        }
-    }
-
-    /// The rows to commit, with a place taken for each delivery that finds one.
-    pub(super) fn into_rows(self, deliveries: &dyn Deliveries, event: &Event, now: Timestamp) -> (Decided, FanOut) {
-        let contents = self.contents;
-        let targets = self.targets.iter().map(|target| {
-            let (content_type, body) = match target.content.and_then(|index| contents.get(index as usize)) {
-                Some(content) => (content.content_type.as_str(), &content.body),
-                None => (event.content_type.as_str(), &event.payload),
-            };
-            Target {
-                endpoint: &target.endpoint,
-                content: target.content,
-                content_type,
-                body,
-                headers: target.headers.clone(),
-                due_at: now.plus(target.delay),
-            }
-        });
-        let (fan_out, rows) = FanOut::plan(deliveries, event, targets, now);
-        let decided = Decided {
-            outcome: self.state,
-            decided_by: Some(if self.explanation.plugin.is_some() {
-                DecidedBy::Plugin
-            } else {
-                DecidedBy::Sender
-            }),
-            cost: None,
-            detail: Some(self.explanation.to_text()),
-            held_under: 0,
-            decided_at: now,
-            contents,
-            deliveries: rows,
-        };
-        (decided, fan_out)
-    }
+/// A run's randomness: repeatable for us, unpredictable for a plugin.
+fn seed(key: &[u8; 32], event: EventId, version: ContentHash) -> u64 {
+    let mut text = [0_u8; 32 + 16 + 32];
+    text[..32].copy_from_slice(key);
+    text[32..48].copy_from_slice(event.as_uuid().as_bytes());
+    text[48..].copy_from_slice(version.as_bytes());
+    let hash = ContentHash::of(&text);
+    u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("a hash has more than 8 bytes"))
 }

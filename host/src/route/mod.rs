@@ -2,55 +2,45 @@
 //!
 //! Events come in as deliveries do: handed over after the commit that leased them to this node, or claimed from the
 //! table. Plugins run on threads of this stage's own, as many as there are cores, so a guest never sits on a thread
-//! that serves requests; which event runs next is [`queue`]'s business. The decision and its deliveries are committed
-//! together (R1) and retries never run a plugin again.
+//! that serves requests. The decision and its deliveries are committed together (R1) and retries never run a plugin
+//! again. A failing plugin never costs an event: what may pass by itself is tried again later, the rest goes by the
+//! sender's failure policy, whose default is to hold the event until a version works.
 //!
-//! A failing plugin never costs an event: what may pass by itself is tried again later, the rest goes by the sender's
-//! failure policy, whose default is to hold the event until a version works. Cast: [`decide`] turns one run into rows
-//! and an explanation; [`claimer`] brings events from the table.
+//! Cast: [`queue`] says whose plugin runs next; [`decide`] makes one step of one event; [`breakers`] says when a plugin
+//! is left alone; [`holding`] says when a held event is let go; [`claimer`] brings events from the table; [`failure_log`] keeps a flood of failures to a few lines.
+//! What a decision means is in [`crate::ruling`].
 
+mod breakers;
 mod claimer;
 mod decide;
+mod failure_log;
+mod holding;
 mod queue;
 
 use std::{
-    collections::HashMap,
     panic::AssertUnwindSafe,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use hookyard_domain::{
-    ContentHash, EventId, SenderId, Timestamp,
-    breaker::{Admit, PluginBreaker},
-    decision::Decision,
-    failure::{FailureClass, FailurePolicy, PluginFailure},
-};
+use hookyard_domain::{EventId, SenderId, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{decide::Ruling, queue::Queue};
+use self::{
+    breakers::{Breakers, Change},
+    decide::{Step, Turn},
+    failure_log::FailureLog,
+    queue::{Queue, Queued, Wake},
+};
 use crate::{
     clock::Clock,
-    configuration::{Configuration, Sender},
-    explanation::{candidates, not_handled},
-    fanout::{Deliveries, Routing},
-    installed::{Active, Installed, Slot},
-    run::run,
-    store::{DecideOutcome, Error, HeldEvent, Postponed, Store},
+    configuration::Configuration,
+    fanout::{Deliveries, FanOut, Routing},
+    installed::Installed,
+    ruling::Ruling,
+    store::{DecideOutcome, Error, HeldEvent, Leased, Postponed, Store},
     wasm::CallLimits,
 };
-
-/// Wait for a version that is active but not loaded here yet.
-const UNLOADED_WAIT: Duration = Duration::from_secs(1);
-/// Longest wait of an event whose runs the host keeps starving.
-const STARVED_WAIT_MAX: Duration = Duration::from_secs(60);
-/// Events that waited for one breaker come back spread over so many milliseconds, not all at once.
-const BREAKER_SPREAD_MS: u64 = 1_000;
-/// Runs after which a failure that may pass by itself is treated as one that does not.
-const TRANSIENT_TRIES_MAX: u32 = 5;
-/// Wait after the first such failure; doubled after each further one.
-const TRANSIENT_WAIT_FIRST: Duration = Duration::from_secs(1);
 
 /// What the stage is built from.
 pub struct Parts {
@@ -75,8 +65,10 @@ struct Inner {
     queue: Mutex<Queue>,
     /// A queued event may run, or the stage closes.
     ready: Condvar,
-    breakers: Mutex<HashMap<SenderId, (ContentHash, PluginBreaker)>>,
-    look: Notify,
+    breakers: Breakers,
+    failures: FailureLog,
+    /// The claimer is to search the table.
+    search: Notify,
     closing: CancellationToken,
     tasks: TaskTracker,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
@@ -95,8 +87,9 @@ impl Route {
             parts,
             queue: Mutex::new(Queue::new(running_max)),
             ready: Condvar::new(),
-            breakers: Mutex::default(),
-            look: Notify::new(),
+            breakers: Breakers::default(),
+            failures: FailureLog::default(),
+            search: Notify::new(),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
             threads: Mutex::default(),
@@ -120,10 +113,21 @@ impl Route {
         self.0.closing.is_cancelled()
     }
 
+    /// Has the table searched now: the configuration changed, or a version was loaded.
+    pub fn search(&self) {
+        self.0.search.notify_one();
+    }
+
+    fn wake(&self, wake: Wake) {
+        if wake == Wake::Claimer {
+            self.search();
+        }
+    }
+
     fn work(self) {
-        while let Some(held) = self.next() {
-            let (sender, id) = (held.event.source.sender(), held.event.id);
-            if std::panic::catch_unwind(AssertUnwindSafe(|| self.route(held))).is_err() {
+        while let Some(queued) = self.next() {
+            let (sender, id) = (queued.held.event.source.sender(), queued.held.event.id);
+            if std::panic::catch_unwind(AssertUnwindSafe(|| self.route(queued))).is_err() {
                 // A defect of ours, not of the plugin, whose faults are results. The event stays pending.
                 tracing::error!(event = %id, "routing an event panicked; it will be routed again");
                 self.forget(id);
@@ -135,7 +139,7 @@ impl Route {
         }
     }
 
-    fn next(&self) -> Option<HeldEvent> {
+    fn next(&self) -> Option<Queued> {
         let mut queue = self.queue();
         loop {
             if self.is_closing() {
@@ -154,166 +158,106 @@ impl Route {
         }
     }
 
-    /// Routes one event on this thread.
-    fn route(&self, held: HeldEvent) {
-        let parts = &self.0.parts;
-        let now = parts.clock.now();
-        let event = &held.event;
+    /// Makes one step of one event on this thread.
+    fn route(&self, queued: Queued) {
+        let Inner {
+            parts, breakers, failures, ..
+        } = &*self.0;
+        let Some(sender) = queued.held.event.source.sender() else { return };
         let snapshot = parts.configuration.current();
-        let Some(sender) = event.source.sender().and_then(|sender| snapshot.senders.get(&sender)).cloned() else {
-            // Written by a node that knows a sender this one has not heard of yet.
-            return self.postpone(&held, now.plus(Duration::from_secs(1)), held.failures);
-        };
-        let slot = self.slot(&sender);
-        let generation = slot.as_ref().map(Slot::generation);
-        let ruling = match &sender.plugin {
-            None => Ruling::pass(event, &sender, None),
-            Some(plugin) => match slot {
-                // A version is active, and on its way to this node.
-                None if snapshot.plugin(sender.tenant.id, plugin).is_some() => {
-                    return self.postpone(&held, now.plus(UNLOADED_WAIT), held.failures);
-                }
-                None => Ruling::no_version(event, &sender, plugin),
-                Some(Slot::Unloadable { reason, .. }) => Ruling::unloadable(event, &sender, plugin, &reason),
-                Some(Slot::Ready(active)) if !active.handles(&event.event_type) => {
-                    Ruling::pass(event, &sender, Some(not_handled(plugin, &event.event_type)))
-                }
-                Some(Slot::Ready(active)) => match self.run(&held, &sender, plugin, &active, now) {
-                    Ok(ruling) => ruling,
-                    Err(until) => {
-                        let failures = if until.counts { held.failures + 1 } else { held.failures };
-                        return self.postpone(&held, until.at, failures);
-                    }
+        let Turn { step, change } = decide::decide(parts, breakers, failures, &snapshot, &queued);
+        match step {
+            Step::Decide { ruling, held_under } => self.write(queued.held, ruling, held_under),
+            Step::Postpone { due_at, failures } => self.postpone(vec![Postponed {
+                event: queued.held.event.id,
+                due_at,
+                failures,
+            }]),
+            Step::RunAgain => self.enqueue(
+                sender,
+                Queued {
+                    overruns: queued.overruns + 1,
+                    ..queued
                 },
-            },
-        };
-        if ruling.holds() && !self.is_in_force(&sender, generation) {
-            // What failed the event has been replaced meanwhile, and what was held for it released: held now, the event
-            // would wait for a change that has happened.
-            return self.postpone(&held, parts.clock.now(), held.failures);
+            ),
+            Step::Stopped { until } => self.stop_sender(sender, until, Some(queued)),
         }
-        let (decided, fan_out) = ruling.into_rows(&*parts.deliveries, event, parts.clock.now());
-        let (route, id, deliveries) = (self.clone(), event.id, Arc::clone(&parts.deliveries));
-        parts.store.decide(
-            Arc::clone(event),
-            held.run,
-            decided,
-            Box::new(move |outcome| {
-                match outcome {
-                    Ok(DecideOutcome::Decided) => fan_out.committed(&*deliveries),
-                    Ok(DecideOutcome::LeaseLost) => {
-                        tracing::warn!(event = %id, "a decision came after its lease was lost; it changes nothing");
-                        fan_out.abandoned(&*deliveries);
-                    }
-                    Err(error) => {
-                        tracing::warn!(event = %id, %error, "cannot write a decision; the event will be routed again");
-                        fan_out.abandoned(&*deliveries);
-                    }
-                }
-                route.forget(id);
-            }),
-        );
+        match change {
+            Change::None => {}
+            Change::Stopped { until } => self.stop_sender(sender, until, None),
+            Change::Resumed => {
+                let wake = self.queue().resume(sender);
+                self.wake(wake);
+            }
+        }
     }
 
-    fn slot(&self, sender: &Sender) -> Option<Slot> {
-        self.0.parts.installed.get(sender.tenant.id, sender.plugin.as_deref()?)
-    }
-
-    /// Whether an event of this sender would meet the same plugin and configuration again.
-    fn is_in_force(&self, sender: &Sender, generation: Option<u32>) -> bool {
-        let snapshot = self.0.parts.configuration.current();
-        let current = snapshot.senders.get(&sender.id);
-        current.is_some_and(|current| current.routes_like(sender) && self.slot(current).map(|slot| slot.generation()) == generation)
-    }
-
-    /// Runs the plugin. `Err`: not now, but then.
-    fn run(&self, held: &HeldEvent, sender: &Sender, plugin: &str, active: &Active, now: Timestamp) -> Result<Ruling, Later> {
+    /// Writes what was decided, and hands on what it makes.
+    fn write(&self, held: HeldEvent, ruling: Ruling, held_under: i64) {
         let parts = &self.0.parts;
         let event = &held.event;
-        let (candidates, skipped) = candidates(&sender.reach, &event.event_type);
-        if candidates.is_empty() {
-            return Ok(Ruling::no_candidates(sender, skipped));
+        let (decided, fan_out) = ruling.into_rows(&*parts.deliveries, event, held_under, parts.clock.now());
+        let (route, id, deliveries) = (self.clone(), event.id, Arc::clone(&parts.deliveries));
+        let event = Arc::clone(event);
+        let done = move |outcome: Result<DecideOutcome, Error>| {
+            written(id, outcome, fan_out, &*deliveries);
+            route.forget(id);
+        };
+        parts.store.decide(event, held.run, decided, Box::new(done));
+    }
+
+    /// The sender's plugin is left alone until then: its events go back to the table, all in one batch, and stay there.
+    /// They keep their order, and are due, so that a new version finds them at once.
+    fn stop_sender(&self, sender: SenderId, until: Timestamp, with: Option<Queued>) {
+        let mut queued = self.queue().stop(sender, until);
+        queued.extend(with);
+        let postponed: Vec<_> = queued
+            .iter()
+            .map(|queued| Postponed {
+                event: queued.held.event.id,
+                due_at: queued.held.event.accepted_at,
+                failures: queued.held.failures,
+            })
+            .collect();
+        if !postponed.is_empty() {
+            self.postpone(postponed);
         }
-        let version = active.module.hash();
-        match self.breaker(sender.id, version, |breaker| breaker.admit(now)) {
-            // Held events would only wait for a new version; postponed ones also find the plugin well again by itself.
-            Admit::Wait { until } if sender.failure_policy == FailurePolicy::Hold => {
-                let spread = Duration::from_millis(rand::random_range(0..BREAKER_SPREAD_MS));
-                return Err(Later {
-                    at: until.plus(spread),
-                    counts: false,
-                });
+        // It must know when the sender's time comes.
+        self.search();
+    }
+
+    fn postpone(&self, events: Vec<Postponed>) {
+        let route = self.clone();
+        let ids: Vec<EventId> = events.iter().map(|postponed| postponed.event).collect();
+        let done = move |outcome: Result<(), Error>| {
+            if let Err(error) = outcome {
+                tracing::warn!(events = ids.len(), %error, "cannot postpone events");
             }
-            Admit::Wait { .. } => return Ok(Ruling::stopped(sender, plugin, candidates, skipped)),
-            Admit::Pass | Admit::Probe => {}
-        }
-        let seed = self.seed(event.id, version);
-        let mut run = run(&active.module, event, sender, &candidates, seed, parts.limits);
-        let result = std::mem::replace(&mut run.result, Ok(Decision::Pass));
-        let judged = decide::judge(result, candidates.len());
-        let ok = judged.as_ref().err().is_none_or(|failure| !failure.class.counts_against_plugin());
-        self.breaker(sender.id, version, |breaker| breaker.record(ok, parts.clock.now()));
-        if let Err(failure) = &judged
-            && may_pass(failure, held.failures)
-        {
-            tracing::info!(event = %event.id, sender = sender.name, plugin, %failure, "the plugin failed for now; the event is routed again later");
-            return Err(Later {
-                at: parts
-                    .clock
-                    .now()
-                    .plus((TRANSIENT_WAIT_FIRST * 2_u32.pow(held.failures.min(10))).min(STARVED_WAIT_MAX)),
-                counts: true,
-            });
-        }
-        if let Err(failure) = &judged {
-            tracing::warn!(event = %event.id, sender = sender.name, plugin, version = version.short(), %failure,
-                policy = sender.failure_policy.as_str(), "the plugin failed");
-        }
-        Ok(Ruling::of_run(sender, plugin, active, &run, judged, candidates, skipped))
-    }
-
-    fn breaker<T>(&self, sender: SenderId, version: ContentHash, with: impl FnOnce(&mut PluginBreaker) -> T) -> T {
-        let mut breakers = lock(&self.0.breakers);
-        let (of, breaker) = breakers.entry(sender).or_insert_with(|| (version, PluginBreaker::new()));
-        if *of != version {
-            // A new version starts with a clean slate.
-            (*of, *breaker) = (version, PluginBreaker::new());
-        }
-        with(breaker)
-    }
-
-    fn seed(&self, event: EventId, version: ContentHash) -> u64 {
-        let mut text = [0_u8; 32 + 16 + 32];
-        text[..32].copy_from_slice(&self.0.parts.seed_key);
-        text[32..48].copy_from_slice(event.as_uuid().as_bytes());
-        text[48..].copy_from_slice(version.as_bytes());
-        let hash = ContentHash::of(&text);
-        u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("a hash has more than 8 bytes"))
-    }
-
-    fn postpone(&self, held: &HeldEvent, at: Timestamp, failures: u32) {
-        let (route, id) = (self.clone(), held.event.id);
-        self.0.parts.store.postpone(
-            vec![Postponed {
-                event: id,
-                due_at: at,
-                failures,
-            }],
-            Box::new(move |outcome: Result<(), Error>| {
-                if let Err(error) = outcome {
-                    tracing::warn!(event = %id, %error, "cannot postpone an event");
-                }
+            for id in ids {
                 route.forget(id);
-                route.look();
-            }),
-        );
+            }
+            route.search();
+        };
+        self.0.parts.store.postpone(events, Box::new(done));
+    }
+
+    fn enqueue(&self, sender: SenderId, queued: Queued) {
+        let mut queue = self.queue();
+        // While something could run before, a thread is on its way to it and will wake the next.
+        let is_first = !queue.can_run();
+        queue.push(sender, queued);
+        let wake = is_first && queue.can_run();
+        drop(queue);
+        if wake {
+            self.0.ready.notify_one();
+        }
     }
 
     /// Forgets everything queued: this node's leases have been given to others.
     pub fn abandon(&self) {
         let drained = self.queue().drain();
-        for held in drained {
-            self.forget(held.event.id);
+        for queued in drained {
+            self.forget(queued.held.event.id);
         }
     }
 
@@ -322,7 +266,7 @@ impl Route {
     pub async fn stop(&self) {
         self.0.closing.cancel();
         self.0.tasks.close();
-        // Under the lock, so that no thread is between looking and waiting.
+        // Under the lock, so that no thread is between asking for work and waiting for it.
         drop(self.queue());
         self.0.ready.notify_all();
         let threads = std::mem::take(&mut *lock(&self.0.threads));
@@ -333,50 +277,40 @@ impl Route {
 }
 
 impl Routing for Route {
-    fn reserve(&self, sender: SenderId, event: EventId, payload_bytes: usize) -> bool {
-        !self.is_closing() && self.queue().reserve(sender, event, payload_bytes)
+    fn reserve(&self, sender: SenderId, event: EventId, payload_bytes: usize) -> Leased {
+        let now = self.0.parts.clock.now();
+        if !self.is_closing() && self.queue().reserve(sender, event, payload_bytes, now) {
+            Leased::ToUs
+        } else {
+            Leased::ToNobody
+        }
     }
 
     fn forget(&self, event: EventId) {
-        let room_for_more = self.queue().free(event);
-        if room_for_more {
-            self.look();
-        }
+        let wake = self.queue().free(event);
+        self.wake(wake);
     }
 
     fn hand_over(&self, held: HeldEvent) {
-        let Some(sender) = held.event.source.sender() else { return };
-        let mut queue = self.queue();
-        // While something could run before, a thread is on its way to it and will wake the next.
-        let is_first = !queue.can_run();
-        queue.push(sender, held);
-        let wake = is_first && queue.can_run();
-        drop(queue);
-        if wake {
-            self.0.ready.notify_one();
+        if let Some(sender) = held.event.source.sender() {
+            self.enqueue(sender, Queued { held, overruns: 0 });
         }
     }
 
-    fn look(&self) {
-        self.0.look.notify_one();
+    fn left_in_table(&self, sender: SenderId) {
+        let wake = self.queue().left_in_table(sender, self.0.parts.clock.now());
+        self.wake(wake);
     }
 }
 
-/// When to route an event that could not be routed now.
-struct Later {
-    at: Timestamp,
-    /// Whether it was a failure, of which only so many are tried again.
-    counts: bool,
-}
-
-/// Whether the same run may succeed later. What the plugin calls transient is believed so many times; what the host
-/// starved is the host's fault and never ends in the sender's failure policy.
-fn may_pass(failure: &PluginFailure, failures: u32) -> bool {
-    match failure.class {
-        FailureClass::Transient => failures < TRANSIENT_TRIES_MAX,
-        FailureClass::WallCap => true,
-        _ => false,
+/// A decision's outcome, on the store's own thread. What the store cannot write it has logged.
+fn written(event: EventId, outcome: Result<DecideOutcome, Error>, fan_out: FanOut, deliveries: &dyn Deliveries) {
+    match outcome {
+        Ok(DecideOutcome::Decided) => return fan_out.committed(deliveries),
+        Ok(DecideOutcome::LeaseLost) => tracing::debug!(%event, "a decision came after its lease was lost; it changes nothing"),
+        Err(error) => tracing::debug!(%event, %error, "cannot write a decision; the event will be routed again"),
     }
+    fan_out.abandoned(deliveries);
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

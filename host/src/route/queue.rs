@@ -1,11 +1,13 @@
 //! Whose plugin runs next.
 //!
 //! Senders take turns, each with a bounded queue and a bounded number of runs at once, so that a sender with a slow
-//! plugin or a flood of events delays its own events and nobody else's (D4). What finds no place stays in the table.
+//! plugin or a flood of events delays its own events and nobody else's (D4). What finds no place stays in the table,
+//! where the claimer finds it; the queue says when there is room for it again. A sender whose plugin is left alone for a
+//! while is stopped here: its events then stay in the table.
 
 use std::collections::{HashMap, VecDeque};
 
-use hookyard_domain::{EventId, SenderId};
+use hookyard_domain::{EventId, SenderId, Timestamp};
 
 use crate::store::HeldEvent;
 
@@ -13,15 +15,65 @@ use crate::store::HeldEvent;
 const PLACES: usize = 2_048;
 /// Events one sender may hold.
 const PLACES_PER_SENDER: usize = 512;
+/// Events a sender may hold however full the queue is, so that a few slow ones never shut out the rest.
+const PLACES_GUARANTEED: usize = 16;
 /// Payload bytes a node holds for routing.
 const PAYLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Payload bytes one sender may hold, if it holds more than one event.
+const PAYLOAD_BYTES_PER_SENDER: usize = PAYLOAD_BYTES_MAX / 4;
+/// Payload bytes that go with a sender's guaranteed places: a thousand senders can hold as much again as the node.
+const PAYLOAD_BYTES_GUARANTEED: usize = 64 * 1024;
+/// Places the claimer may fill. The others are for events that are just being accepted, which then need no claim.
+const PLACES_TO_CLAIM: usize = PLACES / 2;
+/// Free places of the node at which the claimer is called again: fewer would make small claims of a large backlog.
+const REFILL: usize = PLACES / 8;
+
+/// An event in the queue.
+pub struct Queued {
+    pub held: HeldEvent,
+    /// Runs so far that used up their processor time. Known to this node only: a restart forgives one.
+    pub overruns: u8,
+}
 
 #[derive(Default)]
 struct Waiting {
-    events: VecDeque<HeldEvent>,
+    events: VecDeque<Queued>,
     /// Places taken: reserved, queued or running.
     places: usize,
+    payload_bytes: usize,
     running: usize,
+    /// Some of the sender's events were left in the table for want of room.
+    left: bool,
+}
+
+impl Waiting {
+    fn is_idle(&self) -> bool {
+        self.places == 0 && self.running == 0 && self.events.is_empty()
+    }
+
+    fn share_is_used_up(&self) -> bool {
+        self.places >= PLACES_PER_SENDER || self.payload_bytes >= PAYLOAD_BYTES_PER_SENDER
+    }
+
+    fn half_of_share_is_free(&self) -> bool {
+        self.places <= PLACES_PER_SENDER / 2 && self.payload_bytes <= PAYLOAD_BYTES_PER_SENDER / 2
+    }
+}
+
+/// Room for events of one sender that are in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// For so many, at least one.
+    Places(usize),
+    /// None now; [`Queue::free`] tells when there is.
+    Full,
+}
+
+/// Whether the claimer has to search the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    Claimer,
+    Nobody,
 }
 
 pub struct Queue {
@@ -32,8 +84,10 @@ pub struct Queue {
     senders: HashMap<SenderId, Waiting>,
     /// Senders with queued events, each once, in the order of their turns.
     turns: VecDeque<SenderId>,
-    /// Something was left in the table for want of places.
-    backlog: bool,
+    /// Senders that are stopped, and until when. As a rule none.
+    stopped: HashMap<SenderId, Timestamp>,
+    /// Something was left in the table because the node had no room.
+    left: bool,
 }
 
 impl Queue {
@@ -44,36 +98,84 @@ impl Queue {
             payload_bytes: 0,
             senders: HashMap::new(),
             turns: VecDeque::new(),
-            backlog: false,
+            stopped: HashMap::new(),
+            left: false,
         }
     }
 
-    /// Takes a place for an event about to be committed. One event always fits, whatever its size.
-    pub fn reserve(&mut self, sender: SenderId, event: EventId, payload_bytes: usize) -> bool {
-        let fits = self.held.is_empty() || self.payload_bytes + payload_bytes <= PAYLOAD_BYTES_MAX;
-        let places = self.senders.get(&sender).map_or(0, |waiting| waiting.places);
-        if !fits || self.held.len() >= PLACES || places >= PLACES_PER_SENDER {
-            self.backlog = true;
+    /// Takes a place for an event about to be committed, if there is one. One event always fits, whatever its size.
+    pub fn reserve(&mut self, sender: SenderId, event: EventId, payload_bytes: usize, now: Timestamp) -> bool {
+        if self.is_stopped(sender, now) {
             return false;
         }
-        self.take(sender, event, payload_bytes);
-        true
+        let (places, bytes) = self.taken(sender);
+        let small = places < PLACES_GUARANTEED && bytes + payload_bytes <= PAYLOAD_BYTES_GUARANTEED;
+        let of_sender = places == 0 || (places < PLACES_PER_SENDER && bytes + payload_bytes <= PAYLOAD_BYTES_PER_SENDER);
+        let of_node = self.held.is_empty() || (self.held.len() < PLACES && self.payload_bytes + payload_bytes <= PAYLOAD_BYTES_MAX);
+        if small || (of_sender && of_node) {
+            self.take(sender, event, payload_bytes);
+            return true;
+        }
+        self.leave(sender);
+        false
     }
 
     /// Takes a place for an event that was claimed.
     pub fn take(&mut self, sender: SenderId, event: EventId, payload_bytes: usize) {
         if self.held.insert(event, (sender, payload_bytes)).is_none() {
             self.payload_bytes += payload_bytes;
-            self.senders.entry(sender).or_default().places += 1;
+            let waiting = self.senders.entry(sender).or_default();
+            waiting.places += 1;
+            waiting.payload_bytes += payload_bytes;
         }
     }
 
-    /// Whether the claimer should bring more.
-    pub fn has_room(&self) -> bool {
-        self.held.len() < PLACES / 2 && self.payload_bytes < PAYLOAD_BYTES_MAX / 2
+    /// Room for events of a sender that are in the table.
+    pub fn room(&self, sender: SenderId) -> Room {
+        let (places, bytes) = self.taken(sender);
+        // A claim's size in bytes is known only afterwards, so it may begin while half of what is allowed is taken.
+        if self.payload_bytes >= PAYLOAD_BYTES_MAX / 2 || bytes >= PAYLOAD_BYTES_PER_SENDER {
+            return Room::Full;
+        }
+        let of_node = PLACES_TO_CLAIM.saturating_sub(self.held.len());
+        let of_sender = PLACES_PER_SENDER.saturating_sub(places);
+        match of_node.min(of_sender).max(PLACES_GUARANTEED.saturating_sub(places)) {
+            0 => Room::Full,
+            places => Room::Places(places),
+        }
     }
 
-    pub fn push(&mut self, sender: SenderId, event: HeldEvent) {
+    /// Notes that the table holds events of this sender for which there is no room now.
+    pub fn leave(&mut self, sender: SenderId) {
+        let waiting = self.senders.get_mut(&sender);
+        // Room of the node is of no use to a sender that has used up its share.
+        self.left |= !waiting.as_ref().is_some_and(|waiting| waiting.share_is_used_up());
+        if let Some(waiting) = waiting {
+            waiting.left = true;
+        }
+    }
+
+    /// An event of this sender was committed without a place. The room it did not find may have come meanwhile.
+    pub fn left_in_table(&mut self, sender: SenderId, now: Timestamp) -> Wake {
+        if self.is_stopped(sender, now) {
+            return Wake::Nobody;
+        }
+        match self.room(sender) {
+            Room::Places(_) => Wake::Claimer,
+            Room::Full => {
+                self.leave(sender);
+                Wake::Nobody
+            }
+        }
+    }
+
+    fn taken(&self, sender: SenderId) -> (usize, usize) {
+        self.senders
+            .get(&sender)
+            .map_or((0, 0), |waiting| (waiting.places, waiting.payload_bytes))
+    }
+
+    pub fn push(&mut self, sender: SenderId, event: Queued) {
         let waiting = self.senders.entry(sender).or_default();
         if waiting.events.is_empty() {
             self.turns.push_back(sender);
@@ -82,7 +184,7 @@ impl Queue {
     }
 
     /// The next event of the sender whose turn it is and that does not run as often as it may.
-    pub fn next(&mut self) -> Option<HeldEvent> {
+    pub fn next(&mut self) -> Option<Queued> {
         for _ in 0..self.turns.len() {
             let sender = self.turns.pop_front()?;
             let Some(waiting) = self.senders.get_mut(&sender) else { continue };
@@ -102,7 +204,7 @@ impl Queue {
         None
     }
 
-    /// Whether [`Queue::next`] would find an event. Looks past at most as many senders as there are runs.
+    /// Whether [`Queue::next`] would find an event. Steps over at most as many senders as there are runs.
     pub fn can_run(&self) -> bool {
         self.turns
             .iter()
@@ -113,118 +215,70 @@ impl Queue {
     pub fn ran(&mut self, sender: SenderId) {
         if let Some(waiting) = self.senders.get_mut(&sender) {
             waiting.running = waiting.running.saturating_sub(1);
-        }
-    }
-
-    /// Frees an event's place. `true`: there is room again for what was left in the table.
-    pub fn free(&mut self, event: EventId) -> bool {
-        let Some((sender, payload_bytes)) = self.held.remove(&event) else {
-            return false;
-        };
-        self.payload_bytes -= payload_bytes;
-        if let Some(waiting) = self.senders.get_mut(&sender) {
-            waiting.places -= 1;
-            if waiting.places == 0 && waiting.running == 0 && waiting.events.is_empty() {
+            if waiting.is_idle() {
                 self.senders.remove(&sender);
             }
         }
-        self.has_room() && std::mem::take(&mut self.backlog)
+    }
+
+    /// Frees an event's place. [`Wake::Claimer`]: there is room again for what was left in the table.
+    pub fn free(&mut self, event: EventId) -> Wake {
+        let Some((sender, payload_bytes)) = self.held.remove(&event) else {
+            return Wake::Nobody;
+        };
+        self.payload_bytes -= payload_bytes;
+        let node_has_room = self.held.len() + REFILL <= PLACES_TO_CLAIM && self.payload_bytes < PAYLOAD_BYTES_MAX / 2;
+        let mut wake = Wake::Nobody;
+        if let Some(waiting) = self.senders.get_mut(&sender) {
+            waiting.places -= 1;
+            waiting.payload_bytes -= payload_bytes;
+            if waiting.left && (waiting.places == 0 || (node_has_room && waiting.half_of_share_is_free())) {
+                waiting.left = false;
+                wake = Wake::Claimer;
+            }
+            if waiting.is_idle() {
+                self.senders.remove(&sender);
+            }
+        }
+        if self.left && node_has_room {
+            self.left = false;
+            wake = Wake::Claimer;
+        }
+        wake
     }
 
     pub fn holds(&self, event: EventId) -> bool {
         self.held.contains_key(&event)
     }
 
+    /// Keeps a sender's events in the table until then, and takes out those that are queued. Their places are still
+    /// taken.
+    pub fn stop(&mut self, sender: SenderId, until: Timestamp) -> Vec<Queued> {
+        self.stopped.insert(sender, until);
+        self.turns.retain(|turn| *turn != sender);
+        self.senders
+            .get_mut(&sender)
+            .map_or_else(Vec::new, |waiting| waiting.events.drain(..).collect())
+    }
+
+    /// Lets a sender's events in again. [`Wake::Claimer`]: it was stopped, so the table may hold some.
+    pub fn resume(&mut self, sender: SenderId) -> Wake {
+        match self.stopped.remove(&sender) {
+            Some(_) => Wake::Claimer,
+            None => Wake::Nobody,
+        }
+    }
+
+    fn is_stopped(&self, sender: SenderId, now: Timestamp) -> bool {
+        self.stopped.get(&sender).is_some_and(|until| now < *until)
+    }
+
     /// Takes every queued event out, for a node that lost its leases.
-    pub fn drain(&mut self) -> Vec<HeldEvent> {
+    pub fn drain(&mut self) -> Vec<Queued> {
         self.turns.clear();
         self.senders.values_mut().flat_map(|waiting| waiting.events.drain(..)).collect()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use bytes::Bytes;
-    use hookyard_domain::{EnvironmentId, TenantId, Timestamp};
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::store::{Event, Source};
-
-    fn sender(n: u128) -> SenderId {
-        SenderId::from_uuid(Uuid::from_u128(n))
-    }
-
-    fn event(n: u128) -> HeldEvent {
-        let event = Event {
-            id: EventId::from_uuid(Uuid::from_u128(n)),
-            tenant: TenantId::from_uuid(Uuid::nil()),
-            environment: EnvironmentId::from_uuid(Uuid::nil()),
-            source: Source::Sender(sender(0)),
-            idempotency_key: None,
-            event_type: String::new(),
-            content_type: String::new(),
-            headers: Vec::new(),
-            payload: Bytes::new(),
-            accepted_at: Timestamp::EPOCH,
-        };
-        HeldEvent {
-            event: Arc::new(event),
-            failures: 0,
-            run: 1,
-        }
-    }
-
-    fn number(event: &HeldEvent) -> u128 {
-        event.event.id.as_uuid().as_u128()
-    }
-
-    #[test]
-    fn senders_take_turns() {
-        let mut queue = Queue::new(3);
-        for n in 0..3 {
-            queue.push(sender(1), event(10 + n));
-        }
-        queue.push(sender(2), event(20));
-        let order: Vec<u128> = std::iter::from_fn(|| queue.next()).map(|event| number(&event)).collect();
-        assert_eq!(order, [10, 20, 11, 12]);
-    }
-
-    #[test]
-    fn a_sender_at_its_limit_is_stepped_over_until_a_run_ends() {
-        let mut queue = Queue::new(1);
-        queue.push(sender(1), event(10));
-        queue.push(sender(1), event(11));
-        queue.push(sender(2), event(20));
-        assert_eq!(queue.next().map(|event| number(&event)), Some(10));
-        assert!(queue.can_run());
-        assert_eq!(queue.next().map(|event| number(&event)), Some(20));
-        assert!(!queue.can_run());
-        assert!(queue.next().is_none());
-        queue.ran(sender(1));
-        assert!(queue.can_run());
-        assert_eq!(queue.next().map(|event| number(&event)), Some(11));
-    }
-
-    #[test]
-    fn a_sender_takes_no_more_than_its_share() {
-        let mut queue = Queue::new(1);
-        let taken = (0..2_000)
-            .filter(|n| queue.reserve(sender(1), EventId::from_uuid(Uuid::from_u128(*n)), 1))
-            .count();
-        assert_eq!(taken, PLACES_PER_SENDER);
-        assert!(queue.reserve(sender(2), EventId::from_uuid(Uuid::from_u128(9_999)), 1));
-    }
-
-    #[test]
-    fn payloads_are_bounded_but_one_always_fits() {
-        let mut queue = Queue::new(1);
-        let id = |n| EventId::from_uuid(Uuid::from_u128(n));
-        assert!(queue.reserve(sender(1), id(1), 2 * PAYLOAD_BYTES_MAX));
-        assert!(!queue.reserve(sender(1), id(2), 1));
-        assert!(queue.free(id(1)), "room for what was left");
-        assert!(queue.reserve(sender(1), id(2), 1));
-    }
-}
+mod tests;

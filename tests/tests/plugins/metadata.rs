@@ -41,6 +41,7 @@ async fn a_plugin_sees_the_top_level_keys_and_text_for_every_value(kind: Kind) {
     let event = post(&host, "metadata", "{}").await;
     let explanation = delivered(&host, event).await;
     let seen: BTreeMap<&str, &str> = explanation
+        .detail
         .annotations
         .iter()
         .map(|(key, value)| (key.as_str(), value.as_str()))

@@ -204,7 +204,7 @@ async fn events_of_a_version_that_cannot_be_loaded_are_held_with_the_reason_unti
     for event in &held {
         let (state, explanation) = decided(&host, *event).await;
         assert_eq!(state, EventState::Held);
-        let failure = explanation.failure.expect("a held event says why");
+        let failure = explanation.detail.failure.expect("a held event says why");
         assert!(
             failure.message.contains(PLUGIN) && failure.message.contains("damaged"),
             "{}",

@@ -61,7 +61,7 @@ async fn each_failure_policy_does_what_it_says(kind: Kind) {
         let (state, explanation) = decided(&host, event).await;
         assert_eq!(state, expected, "{policy}");
         assert_eq!(explanation.outcome, "failed");
-        let failure = explanation.failure.expect("a failure is explained");
+        let failure = explanation.detail.failure.expect("a failure is explained");
         assert_eq!((failure.class.as_str(), failure.policy.as_str()), ("trap", policy));
         assert!(explanation.plugin.is_some(), "it says which version failed");
         let deliveries = host
@@ -104,7 +104,7 @@ async fn a_transient_failure_is_tried_again_with_growing_waits_and_then_held(kin
     }
     let (state, explanation) = decided(&host, event).await;
     assert_eq!(state, EventState::Held);
-    let failure = explanation.failure.expect("a held event says why");
+    let failure = explanation.detail.failure.expect("a held event says why");
     assert_eq!((failure.class.as_str(), failure.message.as_str()), ("transient", "try again later"));
     assert!(receiver.received().is_empty());
     host.stop().await;
@@ -315,7 +315,7 @@ async fn every_event_that_reached_no_endpoint_is_found_with_its_reason(kind: Kin
 
 /// Why an event reached nobody.
 fn reason(explanation: &Explanation) -> String {
-    match (&explanation.drop, &explanation.failure) {
+    match (&explanation.detail.drop, &explanation.detail.failure) {
         (Some(drop), _) => drop.message.clone(),
         (None, Some(failure)) => format!("{}: {}", failure.class, failure.message),
         (None, None) => String::new(),

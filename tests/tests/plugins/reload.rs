@@ -192,7 +192,7 @@ async fn events_held_for_want_of_a_version_are_routed_once_one_works(kind: Kind)
         let event = post(&host, "pass", r#"{"kept":true}"#).await;
         let (state, explanation) = decided(&host, event).await;
         assert_eq!(state, EventState::Held);
-        let failure = explanation.failure.expect("a held event says why");
+        let failure = explanation.detail.failure.expect("a held event says why");
         assert_eq!((failure.code.as_str(), failure.policy.as_str()), ("no-active-version", "hold"));
         assert!(failure.message.contains(PLUGIN), "{}", failure.message);
         events.push(event);

@@ -14,11 +14,12 @@ use serde::Serialize;
 
 use super::words;
 use crate::{
+    accept,
     http::{
         intake,
         problem::{problem, unavailable},
     },
-    store::{Error, Progress},
+    store::Progress,
 };
 
 /// Why a request to ingest was refused, in the order of the contract's checks.
@@ -36,7 +37,7 @@ pub enum Refused {
     TokenOfAnotherTenant,
     EndpointNotActive,
     SenderNotActive,
-    Accept(Error),
+    Accept(accept::Refused),
 }
 
 impl From<intake::Refused> for Refused {
@@ -56,10 +57,11 @@ impl Refused {
             Self::TokenTooLong | Self::TokenPrefix => "malformed-token",
             Self::TokenUnknown => "unknown-token",
             Self::EndpointNotActive | Self::SenderNotActive => "not-active",
-            Self::Accept(Error::Busy) => "busy",
-            Self::Accept(Error::Full(_)) => "full",
-            Self::Accept(Error::Unreachable(_) | Error::Closed) => "away",
-            Self::Accept(Error::Corrupt { .. } | Error::Taken(_) | Error::Changed(_) | Error::Statement(_)) => "defect",
+            Self::Accept(accept::Refused::Busy) => "busy",
+            Self::Accept(accept::Refused::Full) => "full",
+            Self::Accept(accept::Refused::Away) => "away",
+            Self::Accept(accept::Refused::KeyUsedForAnotherBody) => "key-used",
+            Self::Accept(accept::Refused::Defect) => "defect",
         }
     }
 }
@@ -77,7 +79,7 @@ impl IntoResponse for Refused {
             Self::TokenOfAnotherTenant => text(StatusCode::FORBIDDEN, "the ingest token belongs to another tenant"),
             Self::EndpointNotActive => text(StatusCode::UNPROCESSABLE_ENTITY, "the destination is not active"),
             Self::SenderNotActive => text(StatusCode::UNPROCESSABLE_ENTITY, "the sender is not active"),
-            Self::Accept(error) => not_accepted(&error),
+            Self::Accept(refused) => not_accepted(refused),
         }
     }
 }
@@ -158,16 +160,13 @@ fn not_taken_in(refused: &intake::Refused) -> Response {
 }
 
 /// A 5xx says whether repeating is safe: an idempotency key makes it so.
-fn not_accepted(error: &Error) -> Response {
-    match error {
-        Error::Busy => unavailable("too many events are waiting to be written; nothing was kept, send it again"),
-        Error::Full(_) => unavailable("the server has no disk space left; nothing was kept, send it again later"),
-        Error::Unreachable(_) | Error::Closed => {
-            unavailable("the database is away; send the event again, with the same X-Idempotency-Key to be sure of one delivery")
-        }
-        Error::Corrupt { .. } | Error::Taken(_) | Error::Changed(_) | Error::Statement(_) => {
-            tracing::error!(%error, "cannot accept an event");
-            problem(StatusCode::INTERNAL_SERVER_ERROR, "internal error", "the event was not accepted")
-        }
+fn not_accepted(refused: accept::Refused) -> Response {
+    use accept::Refused as R;
+    match refused {
+        R::Busy => unavailable("too many events are waiting to be written; nothing was kept, send it again"),
+        R::Full => unavailable("the server has no disk space left; nothing was kept, send it again later"),
+        R::Away => unavailable("the database is away; send the event again, with the same X-Idempotency-Key to be sure of one delivery"),
+        // Here the first event answers for its key, so this is not asked of accept.
+        R::KeyUsedForAnotherBody | R::Defect => problem(StatusCode::INTERNAL_SERVER_ERROR, "internal error", "the event was not accepted"),
     }
 }

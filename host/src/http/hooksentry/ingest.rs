@@ -23,7 +23,7 @@ use hookyard_domain::{TenantId, Timestamp};
 
 use super::answers::{self, Refused};
 use crate::{
-    accept::{Answer, Incoming, Source},
+    accept::{Answer, Idempotency, Incoming, OtherBody, Source},
     configuration::{EndpointStatus, Sender, Snapshot},
     http::{
         Edge, intake,
@@ -36,6 +36,8 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("x-idempotency-key");
 /// docs/contracts/hooksentry.md, section 12.
 const TOKEN_CHARS_MAX: usize = 512;
+/// A tenant's keys of this API: one key names one event, whichever token came with it, for ever.
+const SCOPE: &str = "hooksentry";
 /// Bytes of an exposed producer header a plugin is shown; a longer value is left out.
 const HEADER_VALUE_BYTES_MAX: usize = 4_096;
 /// Length of an event type taken from a header; a longer one counts as unknown.
@@ -73,7 +75,7 @@ impl Ingest {
             Err(refused) => return self.known_event_or(refused, tenant, known_key).await,
         };
         match self.0.accept.accept(incoming).await.map_err(Refused::Accept)? {
-            Answer::New { event, accepted_at } => Ok(answers::accepted(event, accepted_at)),
+            Answer::New { event, accepted_at, .. } => Ok(answers::accepted(event, accepted_at)),
             Answer::Existing(progress) => Ok(answers::existing(&progress)),
         }
     }
@@ -110,15 +112,20 @@ impl Ingest {
         body: Body,
     ) -> Result<Incoming, Refused> {
         let source = source(&self.0.configuration.current(), tenant, token, self.0.accept.now())?;
-        let idempotency_key = key?;
+        let idempotency = key?.map(|key| Idempotency {
+            scope: SCOPE.to_owned(),
+            key,
+            lasts: None,
+            other_body: OtherBody::FirstWins,
+        });
         let payload = self.0.intake.payload(headers, body).await?;
         let (event_type, exposed) = match &source {
-            Source::Endpoint(_) => (String::new(), Pairs::new()),
+            Source::Endpoint(_) | Source::Published { .. } => (String::new(), Pairs::new()),
             Source::Sender(sender) => (event_type(sender, headers), exposed(sender, headers)),
         };
         Ok(Incoming {
             source,
-            idempotency_key,
+            idempotency,
             event_type,
             content_type: payload.content_type,
             headers: exposed,
@@ -130,7 +137,7 @@ impl Ingest {
     /// A request about to be refused is answered with the event its idempotency key names, if there is one.
     async fn known_event_or(&self, refused: Refused, tenant: TenantId, key: Option<String>) -> Result<Response, Refused> {
         let Some(key) = key else { return Err(refused) };
-        match self.0.accept.existing(tenant, &key).await.map_err(Refused::Accept)? {
+        match self.0.accept.existing(tenant, SCOPE, &key).await.map_err(Refused::Accept)? {
             Some(progress) => Ok(answers::existing(&progress)),
             None => Err(refused),
         }
