@@ -26,6 +26,9 @@ pub const ANSWER_KEPT_BYTES_MAX: usize = 1_024;
 const ANSWER_READ_BYTES_MAX: usize = 64 * 1_024;
 /// Connecting is part of the total deadline; this keeps one dead address of several from using it up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connecting begins with a look-up of the name: half of its time at most, so that a resolver of ours that is silent is told
+/// from a receiver that is. The system's resolver asks a second server after 5 s; few names take so long.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Receivers commonly close idle connections after a minute or so; ours goes first, so that fewer posts meet a close.
 const POOL_IDLE: Duration = Duration::from_secs(50);
 
@@ -57,7 +60,10 @@ impl Egress {
         let policy = Arc::new(policy);
         let client = reqwest::Client::builder()
             .user_agent(concat!("Hookyard/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Arc::new(CheckedResolver::new(Arc::clone(&policy))))
+            .dns_resolver(Arc::new(CheckedResolver::new(
+                Arc::clone(&policy),
+                RESOLVE_TIMEOUT.min(deadline / 2),
+            )))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .referer(false)

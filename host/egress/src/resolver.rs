@@ -1,6 +1,6 @@
 //! Name resolution that answers with checked addresses only.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hookyard_domain::address::{AddressPolicy, Forbidden};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -15,26 +15,46 @@ pub(super) struct Refused(pub(super) Forbidden);
 #[error("cannot resolve {name}: {problem}")]
 pub(super) struct Unresolved {
     name: String,
-    problem: String,
+    problem: Problem,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("it has no address")]
+    NoAddress,
+    #[error("the resolver did not answer within {} s", .0.as_secs_f32())]
+    NoAnswer(Duration),
+    #[error("{0}")]
+    Failed(std::io::Error),
 }
 
 impl Unresolved {
     /// Whether no answer came, rather than the answer that there is no such name. The system's resolver tells the two
     /// apart by its text only (EAI_AGAIN in glibc and musl).
     pub(super) fn is_our_resolvers_fault(&self) -> bool {
-        ["Temporary failure in name resolution", "Try again"]
-            .iter()
-            .any(|text| self.problem.contains(text))
+        match &self.problem {
+            Problem::NoAddress => false,
+            Problem::NoAnswer(_) => true,
+            Problem::Failed(error) => {
+                let text = error.to_string();
+                ["Temporary failure in name resolution", "Try again"]
+                    .iter()
+                    .any(|sign| text.contains(sign))
+            }
+        }
     }
 }
 
 pub(super) struct CheckedResolver {
     policy: Arc<AddressPolicy>,
+    deadline: Duration,
 }
 
 impl CheckedResolver {
-    pub(super) fn new(policy: Arc<AddressPolicy>) -> Self {
-        Self { policy }
+    /// `deadline` ends a look-up before whatever waits for it gives up, which could no longer tell that it was our
+    /// resolver and not the receiver that was silent (D3).
+    pub(super) fn new(policy: Arc<AddressPolicy>, deadline: Duration) -> Self {
+        Self { policy, deadline }
     }
 }
 
@@ -42,18 +62,19 @@ impl Resolve for CheckedResolver {
     /// One forbidden address among several refuses the name: a name that mixes public and private addresses is either
     /// a mistake or an attack, and which address a client would pick is chance.
     fn resolve(&self, name: Name) -> Resolving {
-        let policy = Arc::clone(&self.policy);
+        let (policy, deadline) = (Arc::clone(&self.policy), self.deadline);
         Box::pin(async move {
-            let unresolved = |problem: String| Unresolved {
+            let unresolved = |problem| Unresolved {
                 name: name.as_str().to_owned(),
                 problem,
             };
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0))
+            let found: Vec<SocketAddr> = tokio::time::timeout(deadline, tokio::net::lookup_host((name.as_str(), 0)))
                 .await
-                .map_err(|error| unresolved(error.to_string()))?
+                .map_err(|_| unresolved(Problem::NoAnswer(deadline)))?
+                .map_err(|error| unresolved(Problem::Failed(error)))?
                 .collect();
             if found.is_empty() {
-                return Err(unresolved("it has no address".to_owned()).into());
+                return Err(unresolved(Problem::NoAddress).into());
             }
             for address in &found {
                 policy.check(address.ip()).map_err(Refused)?;
