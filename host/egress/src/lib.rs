@@ -9,6 +9,7 @@
 
 mod failure;
 mod resolver;
+mod upload;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -18,7 +19,7 @@ use http::HeaderMap;
 use url::{Host, Url};
 
 pub use self::failure::Failure;
-use self::resolver::CheckedResolver;
+use self::{resolver::CheckedResolver, upload::Upload};
 
 /// Bytes of an answer that are kept with its attempt.
 pub const ANSWER_KEPT_BYTES_MAX: usize = 1_024;
@@ -81,11 +82,12 @@ impl Egress {
         self.deadline
     }
 
-    /// Posts once, within `total`. Any status is an answer; a [`Failure`] says why there was none.
+    /// Posts once, within `total`. The body's memory is given up as soon as its last byte has gone to the connection. Any
+    /// status is an answer; a [`Failure`] says why there was none.
     pub async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes, total: Duration) -> Result<Answer, Failure> {
         self.check_literal(url)?;
         let deadline = tokio::time::Instant::now() + total;
-        let request = self.client.post(url.clone()).headers(headers).body(body).send();
+        let request = self.client.post(url.clone()).headers(headers).body(Upload::body(body)).send();
         let mut response = tokio::time::timeout_at(deadline, request)
             .await
             .map_err(|_| Failure::deadline(total))?
