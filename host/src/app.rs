@@ -7,6 +7,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use hookyard_domain::Timestamp;
+use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -44,8 +45,7 @@ pub struct App {
     deliver: Deliver,
     closing: CancellationToken,
     tasks: TaskTracker,
-    clock: Clock,
-    lease: Duration,
+    heartbeat: JoinHandle<()>,
     grace: Duration,
     /// The engine's ticker and machine code go with it, after everything that runs plugins.
     _engine: Engine,
@@ -86,7 +86,8 @@ impl App {
         }
 
         let egress = Egress::new(config.addresses.clone(), config.attempt_deadline)?;
-        let deliver = Deliver::start(store.clone(), egress, Arc::clone(&configuration), clock.clone());
+        let blocked = store.breakers().await.context("cannot read which endpoints are left alone")?;
+        let deliver = Deliver::start(store.clone(), egress, Arc::clone(&configuration), clock.clone(), &blocked);
         let deliveries: Arc<dyn Deliveries> = Arc::new(deliver.clone());
         let route = Route::start(route::Parts {
             store: store.clone(),
@@ -129,7 +130,7 @@ impl App {
             route.clone(),
             closing.clone(),
         ));
-        tasks.spawn(keep_alive(
+        let heartbeat = tokio::spawn(keep_alive(
             store.without_lanes(),
             clock.clone(),
             config.lease,
@@ -151,8 +152,7 @@ impl App {
             deliver,
             closing,
             tasks,
-            clock,
-            lease: config.lease,
+            heartbeat,
             grace: config.grace,
             _engine: engine,
         })
@@ -176,14 +176,12 @@ impl App {
         self.tasks.close();
         self.tasks.wait().await;
         let store = self.store.without_lanes();
-        // The grace may be longer than the lease: until the last outcome is on disk this node must not be taken for dead.
-        let last_beats = tokio::spawn(beat(store.clone(), self.clock, self.lease));
         self.route.stop().await;
         self.deliver.stop(self.grace).await;
         drop((self.edge, self.route, self.deliver, self.store));
         self.lanes.finished(FLUSH_MAX).await;
-        last_beats.abort();
-        last_beats.await.ok();
+        self.heartbeat.abort();
+        self.heartbeat.await.ok();
         if let Err(error) = store.release_node(store.node()).await {
             tracing::warn!(%error, "cannot release this node's work; it is taken over when the lease lapses");
         }
@@ -213,17 +211,20 @@ async fn follow_configuration(store: Store, configuration: Arc<Configuration>, p
     }
 }
 
-/// Beats for this node's leases. A node that was taken for dead starts over: what it held is another's now.
+/// Beats for this node's leases until it is aborted, which is when the last outcome is on disk: a node that is stopping may
+/// take longer than its lease. A node that was taken for dead starts over, for what it held is another's now.
 async fn keep_alive(store: Store, clock: Clock, lease: Duration, route: Route, deliver: Deliver, closing: CancellationToken) {
     let every = lease / BEATS_PER_LEASE;
+    let mut stages = Some((route, deliver));
     loop {
         tokio::select! {
             () = tokio::time::sleep(every) => {}
-            () = closing.cancelled() => return,
+            // The stages hold the store's commit lanes open, and these are to end meanwhile.
+            () = closing.cancelled(), if stages.is_some() => stages = None,
         }
-        match store.keep_alive(clock.now(), lease).await {
-            Ok(Liveness::Alive) => {}
-            Ok(Liveness::DeclaredDead) => {
+        match (store.keep_alive(clock.now(), lease).await, &stages) {
+            (Ok(Liveness::Alive), _) => {}
+            (Ok(Liveness::DeclaredDead), Some((route, deliver))) => {
                 tracing::error!("this node was silent for too long and its work was given to others; it starts over");
                 route.abandon();
                 deliver.abandon();
@@ -233,18 +234,11 @@ async fn keep_alive(store: Store, clock: Clock, lease: Duration, route: Route, d
                 // What was committed between the declaration and now is leased to us and in nobody's memory.
                 store.doubts().raise();
             }
-            Err(error) => tracing::warn!(%error, "cannot keep this node's leases"),
+            (Ok(Liveness::DeclaredDead), None) => {
+                tracing::error!("this node was silent for too long and its work was given to others while it stopped");
+            }
+            (Err(error), _) => tracing::warn!(%error, "cannot keep this node's leases"),
         }
-    }
-}
-
-/// Keeps the leases of a node that is stopping.
-async fn beat(store: Store, clock: Clock, lease: Duration) {
-    loop {
-        if let Err(error) = store.keep_alive(clock.now(), lease).await {
-            tracing::warn!(%error, "cannot keep this node's leases while stopping");
-        }
-        tokio::time::sleep(lease / BEATS_PER_LEASE).await;
     }
 }
 

@@ -6,7 +6,7 @@ use hookyard_domain::{
     attempt::{ErrorClass, Outcome},
 };
 
-use super::request::Request;
+use super::{request::Request, sending::Share};
 use crate::{
     configuration::Endpoint,
     egress::{Egress, Failure},
@@ -50,14 +50,25 @@ impl Made {
     }
 }
 
-/// Makes one attempt.
-pub(super) async fn make(egress: &Egress, endpoint: &Endpoint, delivery: &HeldDelivery, body: Bytes, now: Timestamp) -> Made {
+/// Makes one attempt, right now: `now` is what the signature says. The share of a large body is held until it is sent.
+pub(super) async fn make(
+    egress: &Egress,
+    endpoint: &Endpoint,
+    delivery: &HeldDelivery,
+    body: Bytes,
+    share: Option<Share>,
+    now: Timestamp,
+) -> Made {
     let request = match Request::build(endpoint.profile, endpoint.signing_keys(), delivery, body, now) {
         Ok(request) => request,
         Err(problem) => return Made::internal(&problem),
     };
+    let body = match share {
+        Some(share) => share.hold_for(request.body),
+        None => request.body,
+    };
     let deadline = endpoint.profile.attempt_deadline(egress.deadline());
-    match egress.post(&endpoint.url, request.headers, request.body, deadline).await {
+    match egress.post(&endpoint.url, request.headers, body, deadline).await {
         Ok(answer) => Made {
             outcome: Outcome::Status(answer.status),
             detail: None,

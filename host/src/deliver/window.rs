@@ -1,34 +1,108 @@
 //! The window: which deliveries this node holds in memory, and whose turn it is.
 //!
 //! The store is the queue; memory is only a window on it. A delivery takes a place before the commit that leases it to
-//! this node, so handing it over afterwards cannot fail. When no place is left (the node's, or the endpoint's share)
-//! the commit leaves the delivery to the table and the claimer fetches it when places are free. An endpoint's share
-//! keeps a slow one from taking every place (D4).
+//! this node, so handing it over afterwards cannot fail. When no place is left the commit leaves the delivery to the
+//! table and the claimer fetches it when places are free. A body waits in memory with its delivery while there is room
+//! for its bytes, and is read from the store otherwise.
+//!
+//! Attempts are made by workers, each one attempt at a time, so the number of workers bounds the attempts in flight. An
+//! endpoint that may have no further worker now waits for one, and whoever waits comes before a worker goes on: when the
+//! node is full its workers go round among the endpoints, one attempt each. Places, bytes and workers are all shared by
+//! the rules of [`super::share`].
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    time::Duration,
+};
 
 use hookyard_domain::{
     DeliveryId, EndpointId, Timestamp,
-    breaker::{Admit, Breaker, Settings, State},
+    breaker::{Admit, Breaker, Settings, State, Verdict},
 };
 
-use crate::store::HeldDelivery;
+use super::{
+    sending::{SMALL_BODY_BYTES, Sending, Share},
+    share::{Pool, Standing},
+};
+use crate::store::{Body, BreakerRow, HeldDelivery};
 
-/// Deliveries a node holds. With bodies of at most 32 KiB each, 128 MiB at the very most.
+/// Deliveries a node holds: some seconds of work for most nodes. Without its body one takes about 300 bytes.
 pub const PLACES: usize = 4_096;
-/// Places one endpoint may take: enough to keep its connections busy between two claims.
-pub const PLACES_PER_ENDPOINT: usize = 1_024;
-/// Places an endpoint may take however full the window is, so that a few slow ones never shut out the rest.
-pub const PLACES_GUARANTEED: usize = 16;
+/// Places a quick endpoint may take however full the window is: enough to keep its connections busy between two claims,
+/// and soon free again.
+const PLACES_GUARANTEED_QUICK: usize = 16;
+/// The same for every other endpoint: one in flight and one to follow, so that 10,000 hanging endpoints hold 20,000
+/// deliveries and not 160,000.
+const PLACES_GUARANTEED: usize = 2;
+/// Bytes of bodies that wait in memory: every place's, where the average is 32 KiB.
+pub const WAITING_BODY_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Attempts in flight. Each has a connection of up to 100 KiB, so 200 MiB; and with one file handle each they fit into
+/// what a process gets where limits are as low as 4,096.
+pub const ATTEMPTS_AT_ONCE_MAX: usize = 2_048;
 
+/// Of a breaker that the last run left, until its endpoint's own settings are asked for at its probe.
+const SETTINGS_UNTIL_KNOWN: Settings = Settings {
+    failures_to_block: 1,
+    block_for: Duration::from_mins(5),
+};
+
+/// What one endpoint has in the window.
 #[derive(Default)]
-struct Lane {
-    queue: VecDeque<HeldDelivery>,
-    /// Places taken: reserved, queued or in flight.
+struct Queue {
+    waiting: VecDeque<HeldDelivery>,
+    /// Bytes of the waiting bodies that are in memory.
+    body_bytes: usize,
+    /// Places taken: reserved, waiting or in flight.
     places: usize,
-    /// Workers at it.
-    workers: u32,
+    /// There is more in the table than there were places for.
+    backlog: bool,
+    workers: usize,
+    /// Workers that were started and have not taken a delivery yet.
+    starting: usize,
+    concurrency_max: usize,
+    line: Line,
+    /// For the large body at the head, once there is room for it.
+    share: Option<Share>,
+    /// Attempts in flight that have lasted long.
+    slow_attempts: usize,
+    /// How the last attempt to end had done.
+    last: Standing,
     breaker: Option<Breaker>,
+    /// When the endpoint was first left alone, without a success since.
+    blocked_since: Option<Timestamp>,
+}
+
+/// Where an endpoint stands in line, at most once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Line {
+    #[default]
+    None,
+    ForWorker,
+    ForBytes,
+}
+
+/// Endpoints in line, those of each standing by themselves.
+#[derive(Default)]
+struct Lines([VecDeque<EndpointId>; 3]);
+
+impl Lines {
+    fn of(&mut self, standing: Standing) -> &mut VecDeque<EndpointId> {
+        &mut self.0[standing as usize]
+    }
+
+    fn is_empty(&self, standing: Standing) -> bool {
+        self.0[standing as usize].is_empty()
+    }
+}
+
+impl Queue {
+    fn standing(&self) -> Standing {
+        if self.slow_attempts > 0 { Standing::Slow } else { self.last }
+    }
+
+    fn has_work_for_another_worker(&self) -> bool {
+        self.waiting.len() > self.starting && self.workers < self.concurrency_max && self.line != Line::ForBytes
+    }
 }
 
 /// What an endpoint has room for.
@@ -39,245 +113,416 @@ pub enum Room {
     Blocked(Timestamp),
 }
 
-/// What a lane's worker should do next.
-pub enum Next {
-    Attempt(Box<HeldDelivery>),
-    /// The breaker stands against these: give them back to the store.
-    GiveBack(Vec<HeldDelivery>),
-    /// Nothing to do: the worker has ended.
-    Idle,
+/// Where a worker comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worker {
+    JustStarted,
+    BackFromAnAttempt,
 }
 
-/// What an attempt says about its endpoint (D3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    Success,
-    Failure,
-    OurFault,
+/// What a worker should do next. After anything but an attempt it is at its end.
+pub enum Next {
+    Attempt(Box<Picked>),
+    /// No attempt is to be made now: give these back to the store.
+    GiveBack(Vec<HeldDelivery>),
+    Nothing,
+}
+
+/// A delivery to try, with its body taken out.
+pub struct Picked {
+    pub delivery: HeldDelivery,
+    pub body: Body,
+    /// The bytes of a large body.
+    pub share: Option<Share>,
+    /// How the breaker let it in, to be reported with its end.
+    pub admitted: Admit,
 }
 
 /// What an attempt changed for its endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// It is left alone until then.
+    /// It is left alone until then; `since` is when that began.
     Blocked {
+        since: Timestamp,
         until: Timestamp,
     },
     Recovered,
 }
 
-#[derive(Default)]
+/// Whether the table may now be asked for more of an endpoint's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableHolds {
+    MoreToFetch,
+    NothingKnown,
+}
+
 pub struct Window {
     held: HashSet<DeliveryId>,
-    lanes: HashMap<EndpointId, Lane>,
-    /// Endpoints that have left work in the table for want of places.
-    backlog: HashSet<EndpointId>,
+    queues: HashMap<EndpointId, Queue>,
+    places: Pool,
+    bodies: Pool,
+    workers: Pool,
+    sending: Sending,
+    for_worker: Lines,
+    for_bytes: Lines,
 }
 
 impl Window {
-    /// Takes a place for a delivery about to be committed. `false`: leave it to the table.
-    pub fn reserve(&mut self, endpoint: EndpointId, delivery: DeliveryId, now: Timestamp) -> bool {
-        match self.room(endpoint, now) {
-            Room::Places(0) => {
-                self.leave_backlog(endpoint);
-                false
-            }
-            Room::Places(_) => {
-                self.take(endpoint, delivery);
-                true
-            }
-            Room::Blocked(_) => false,
+    /// An empty window that knows which endpoints were being left alone.
+    pub fn new(sending: Sending, blocked: &[BreakerRow]) -> Self {
+        let mut window = Self {
+            held: HashSet::new(),
+            queues: HashMap::new(),
+            places: Pool::new(PLACES),
+            bodies: Pool::new(WAITING_BODY_BYTES_MAX),
+            workers: Pool::new(ATTEMPTS_AT_ONCE_MAX),
+            sending,
+            for_worker: Lines::default(),
+            for_bytes: Lines::default(),
+        };
+        for row in blocked {
+            let queue = window.queues.entry(row.endpoint).or_default();
+            queue.breaker = Some(Breaker::blocked(SETTINGS_UNTIL_KNOWN, row.blocked_until));
+            queue.blocked_since = Some(row.opened_at);
         }
+        window
+    }
+
+    // -- places -----------------------------------------------------------------------------------------------------
+
+    /// Takes a place for a delivery about to be committed; the answer's zero places mean that none was taken.
+    pub fn reserve(&mut self, endpoint: EndpointId, delivery: DeliveryId, now: Timestamp) -> Room {
+        let room = self.room(endpoint, now);
+        match room {
+            Room::Places(0) => self.leave_backlog(endpoint),
+            Room::Places(_) => self.take(endpoint, delivery),
+            Room::Blocked(_) => {}
+        }
+        room
     }
 
     /// Takes a place for a delivery for which there is room.
     pub fn take(&mut self, endpoint: EndpointId, delivery: DeliveryId) {
         if self.held.insert(delivery) {
-            self.lanes.entry(endpoint).or_default().places += 1;
+            let queue = self.queues.entry(endpoint).or_default();
+            queue.places += 1;
+            self.places.take(queue.standing(), 1);
         }
     }
 
     /// Notes that the table holds more for this endpoint than there is room for.
     pub fn leave_backlog(&mut self, endpoint: EndpointId) {
-        self.backlog.insert(endpoint);
+        self.queues.entry(endpoint).or_default().backlog = true;
     }
 
     /// How many more deliveries of this endpoint may be held.
     pub fn room(&self, endpoint: EndpointId, now: Timestamp) -> Room {
-        // At most half of what is free, so that the first few endpoints with a backlog do not take it all.
-        let share = (PLACES.saturating_sub(self.held.len()) / 2).clamp(PLACES_GUARANTEED, PLACES_PER_ENDPOINT);
-        let Some(lane) = self.lanes.get(&endpoint) else {
-            return Room::Places(share);
+        let Some(queue) = self.queues.get(&endpoint) else {
+            return Room::Places(self.places.room(Standing::Unknown, 0).max(PLACES_GUARANTEED));
         };
-        match lane.breaker.as_ref().map(Breaker::state) {
+        match queue.breaker.as_ref().map(Breaker::state) {
             Some(State::Blocked { until }) if now < until => Room::Blocked(until),
             // One probe is enough; the rest would only be given back.
-            Some(State::Blocked { .. } | State::Probing) => Room::Places(usize::from(lane.places == 0)),
-            _ => Room::Places(share.saturating_sub(lane.places)),
-        }
-    }
-
-    /// Queues a delivery that has a place. `true`: the caller must start a worker for the lane.
-    pub fn hand_over(&mut self, delivery: HeldDelivery, concurrency_max: u32) -> bool {
-        let lane = self.lanes.entry(delivery.endpoint).or_default();
-        lane.queue.push_back(delivery);
-        let start = lane.workers < concurrency_max;
-        if start {
-            lane.workers += 1;
-        }
-        start
-    }
-
-    /// The next step of a worker that [`Window::hand_over`] asked for.
-    pub fn next(&mut self, endpoint: EndpointId, concurrency_max: u32, now: Timestamp, settings: Settings) -> Next {
-        let Some(lane) = self.lanes.get_mut(&endpoint) else {
-            return Next::Idle;
-        };
-        if lane.queue.is_empty() || lane.workers > concurrency_max {
-            lane.workers -= 1;
-            return Next::Idle;
-        }
-        let breaker = lane.breaker.get_or_insert_with(|| Breaker::new(settings));
-        breaker.configure(settings);
-        match breaker.admit(now) {
-            Admit::Wait { .. } => Next::GiveBack(lane.queue.drain(..).collect()),
-            Admit::Pass | Admit::Probe => lane
-                .queue
-                .pop_front()
-                .map_or(Next::Idle, |delivery| Next::Attempt(Box::new(delivery))),
-        }
-    }
-
-    /// Ends a worker and takes out all its endpoint has queued.
-    pub fn retire(&mut self, endpoint: EndpointId) -> Vec<HeldDelivery> {
-        let Some(lane) = self.lanes.get_mut(&endpoint) else {
-            return Vec::new();
-        };
-        lane.workers = lane.workers.saturating_sub(1);
-        lane.queue.drain(..).collect()
-    }
-
-    /// Reports how an attempt went, for the endpoint's breaker. Answers what that changes for the endpoint, if anything.
-    pub fn report(&mut self, endpoint: EndpointId, verdict: Verdict, now: Timestamp) -> Option<Turn> {
-        let breaker = self.lanes.get_mut(&endpoint)?.breaker.as_mut()?;
-        let before = breaker.state();
-        match verdict {
-            Verdict::Success => breaker.on_success(),
-            Verdict::Failure => breaker.on_failure(now),
-            Verdict::OurFault => breaker.on_abandoned(),
-        }
-        match (before, breaker.state()) {
-            // A probe that came to nothing for a reason of ours says nothing about the endpoint.
-            (State::Passing { .. } | State::Probing, State::Blocked { until }) if verdict == Verdict::Failure => {
-                Some(Turn::Blocked { until })
+            Some(State::Blocked { .. } | State::Probing) => Room::Places(usize::from(queue.places == 0)),
+            _ => {
+                let guaranteed = match queue.standing() {
+                    Standing::Quick => PLACES_GUARANTEED_QUICK,
+                    Standing::Unknown | Standing::Slow => PLACES_GUARANTEED,
+                };
+                let shared = self.places.room(queue.standing(), queue.places);
+                Room::Places(shared.max(guaranteed.saturating_sub(queue.places)))
             }
-            (State::Blocked { .. } | State::Probing, State::Passing { .. }) => Some(Turn::Recovered),
-            _ => None,
         }
     }
 
-    /// Frees the place of a delivery that is settled, given back, or was never committed. `true`: there is room again
-    /// for work this endpoint left in the table.
-    pub fn free(&mut self, endpoint: EndpointId, delivery: DeliveryId) -> bool {
+    /// How many bytes of further bodies of this endpoint may wait in memory.
+    pub fn room_for_bodies(&self, endpoint: EndpointId) -> usize {
+        let queue = self.queues.get(&endpoint);
+        let (standing, own) = queue.map_or_else(Default::default, |queue| (queue.standing(), queue.body_bytes));
+        self.bodies.room(standing, own)
+    }
+
+    /// Frees the place of a delivery that is settled, given back, or was never committed.
+    pub fn free(&mut self, endpoint: EndpointId, delivery: DeliveryId, now: Timestamp) -> TableHolds {
         if !self.held.remove(&delivery) {
-            return false;
+            return TableHolds::NothingKnown;
         }
-        let Some(lane) = self.lanes.get_mut(&endpoint) else { return false };
-        lane.places = lane.places.saturating_sub(1);
-        lane.places <= PLACES_PER_ENDPOINT / 2 && self.backlog.remove(&endpoint)
+        let Some(queue) = self.queues.get_mut(&endpoint) else {
+            return TableHolds::NothingKnown;
+        };
+        queue.places = queue.places.saturating_sub(1);
+        let places = queue.places;
+        self.places.give_back(queue.standing(), 1);
+        // Not before half of its share is free: a claim for one or two costs as much as one for many.
+        let half_free = matches!(self.room(endpoint, now), Room::Places(room) if room > 0 && room >= places);
+        match self.queues.get_mut(&endpoint) {
+            Some(queue) if half_free && queue.backlog => {
+                queue.backlog = false;
+                TableHolds::MoreToFetch
+            }
+            _ => TableHolds::NothingKnown,
+        }
     }
 
     pub fn holds(&self, delivery: DeliveryId) -> bool {
         self.held.contains(&delivery)
     }
 
-    /// Takes every queued delivery out, for a node that stops or lost its leases.
+    /// Takes every waiting delivery out, for a node that lost its leases.
     pub fn drain(&mut self) -> Vec<HeldDelivery> {
-        self.lanes.values_mut().flat_map(|lane| lane.queue.drain(..)).collect()
+        let endpoints: Vec<_> = self.queues.keys().copied().collect();
+        endpoints.into_iter().flat_map(|endpoint| self.empty(endpoint)).collect()
     }
+
+    // -- workers ----------------------------------------------------------------------------------------------------
+
+    /// Lines up a delivery that has a place. Call [`Window::start_next`] afterwards.
+    pub fn hand_over(&mut self, mut delivery: HeldDelivery, concurrency_max: u32) {
+        let endpoint = delivery.endpoint;
+        let queue = self.queues.entry(endpoint).or_default();
+        queue.concurrency_max = concurrency_max as usize;
+        if let Body::Here(body) = &delivery.body {
+            if body.len() <= self.bodies.room(queue.standing(), queue.body_bytes) {
+                self.bodies.take(queue.standing(), body.len());
+                queue.body_bytes += body.len();
+            } else {
+                delivery.body = Body::Stored;
+            }
+        }
+        queue.waiting.push_back(delivery);
+        self.line_up_for_worker(endpoint);
+    }
+
+    /// The next endpoint for which the caller must start a worker now. Ask until there is none.
+    pub fn start_next(&mut self) -> Option<EndpointId> {
+        let mut next = 0;
+        while let Some(&standing) = Standing::ALL.get(next) {
+            let Some(endpoint) = self.for_worker.of(standing).pop_front() else {
+                next += 1;
+                continue;
+            };
+            let Some(queue) = self.queues.get_mut(&endpoint) else { continue };
+            queue.line = Line::None;
+            if queue.standing() != standing {
+                // It stood in line for so long that it is known better now; perhaps it comes first for that.
+                self.line_up_for_worker(endpoint);
+                next = 0;
+                continue;
+            }
+            if !queue.has_work_for_another_worker() {
+                continue;
+            }
+            if self.workers.free(standing) == 0 {
+                queue.line = Line::ForWorker;
+                self.for_worker.of(standing).push_front(endpoint);
+                next += 1;
+                continue;
+            }
+            // The first is not measured by the share. Who has some lines up again when one of them is back.
+            if queue.workers > 0 && self.workers.room(standing, queue.workers) == 0 {
+                continue;
+            }
+            self.workers.take(standing, 1);
+            queue.workers += 1;
+            queue.starting += 1;
+            self.line_up_for_worker(endpoint);
+            return Some(endpoint);
+        }
+        None
+    }
+
+    /// The next step of a worker that [`Window::start_next`] asked for. Call that afterwards.
+    pub fn next(&mut self, endpoint: EndpointId, worker: Worker, concurrency_max: u32, now: Timestamp, settings: Settings) -> Next {
+        let Some(queue) = self.queues.get_mut(&endpoint) else {
+            return Next::Nothing;
+        };
+        queue.concurrency_max = concurrency_max as usize;
+        if worker == Worker::JustStarted {
+            queue.starting = queue.starting.saturating_sub(1);
+        } else {
+            let standing = queue.standing();
+            self.end_worker(endpoint);
+            if self.another_waits_for_a_worker() || !self.may_go_on(endpoint, standing) {
+                self.line_up_for_worker(endpoint);
+                return Next::Nothing;
+            }
+            self.workers.take(standing, 1);
+            self.queues.entry(endpoint).or_default().workers += 1;
+        }
+        self.pick(endpoint, now, settings)
+    }
+
+    /// Ends a worker and takes out all its endpoint has waiting.
+    pub fn retire(&mut self, endpoint: EndpointId, worker: Worker) -> Vec<HeldDelivery> {
+        if let (Worker::JustStarted, Some(queue)) = (worker, self.queues.get_mut(&endpoint)) {
+            queue.starting = queue.starting.saturating_sub(1);
+        }
+        self.end_worker(endpoint);
+        self.empty(endpoint)
+    }
+
+    /// Bytes of large bodies came back: gives them to who has waited longest. Call [`Window::start_next`] afterwards.
+    pub fn share_bytes(&mut self) {
+        for standing in Standing::ALL {
+            while let Some(endpoint) = self.for_bytes.of(standing).pop_front() {
+                let Some(queue) = self.queues.get_mut(&endpoint) else { continue };
+                if let Some(first) = queue.waiting.front().filter(|first| is_large(first)) {
+                    queue.share = self.sending.take(endpoint, queue.standing(), length(first));
+                    if queue.share.is_none() {
+                        self.for_bytes.of(standing).push_front(endpoint);
+                        break;
+                    }
+                }
+                queue.line = Line::None;
+                self.line_up_for_worker(endpoint);
+            }
+        }
+    }
+
+    fn pick(&mut self, endpoint: EndpointId, now: Timestamp, settings: Settings) -> Next {
+        let Some(queue) = self.queues.get_mut(&endpoint) else {
+            return Next::Nothing;
+        };
+        let standing = queue.standing();
+        let Some(first) = queue.waiting.front() else {
+            self.end_worker(endpoint);
+            return Next::Nothing;
+        };
+        let mut share = None;
+        if is_large(first) {
+            share = queue.share.take();
+            if share.is_none() && self.for_bytes.is_empty(standing) {
+                share = self.sending.take(endpoint, standing, length(first));
+            }
+            if share.is_none() {
+                if queue.line == Line::None {
+                    queue.line = Line::ForBytes;
+                    self.for_bytes.of(standing).push_back(endpoint);
+                }
+                self.end_worker(endpoint);
+                return Next::Nothing;
+            }
+        }
+        let breaker = queue.breaker.get_or_insert_with(|| Breaker::new(settings));
+        breaker.configure(settings);
+        let admitted = breaker.admit(now);
+        if let Admit::Wait { .. } = admitted {
+            self.end_worker(endpoint);
+            return Next::GiveBack(self.empty(endpoint));
+        }
+        let Some(mut delivery) = queue.waiting.pop_front() else {
+            return Next::Nothing;
+        };
+        let body = std::mem::replace(&mut delivery.body, Body::Stored);
+        if let Body::Here(bytes) = &body {
+            queue.body_bytes = queue.body_bytes.saturating_sub(bytes.len());
+            self.bodies.give_back(standing, bytes.len());
+        }
+        self.line_up_for_worker(endpoint);
+        Next::Attempt(Box::new(Picked {
+            delivery,
+            body,
+            share,
+            admitted,
+        }))
+    }
+
+    fn line_up_for_worker(&mut self, endpoint: EndpointId) {
+        if let Some(queue) = self.queues.get_mut(&endpoint)
+            && queue.line == Line::None
+            && queue.has_work_for_another_worker()
+        {
+            queue.line = Line::ForWorker;
+            self.for_worker.of(queue.standing()).push_back(endpoint);
+        }
+    }
+
+    fn another_waits_for_a_worker(&self) -> bool {
+        let could_start = |standing| !self.for_worker.is_empty(standing) && self.workers.free(standing) > 0;
+        Standing::ALL.into_iter().any(could_start)
+    }
+
+    fn may_go_on(&self, endpoint: EndpointId, standing: Standing) -> bool {
+        self.queues.get(&endpoint).is_some_and(|queue| {
+            let within_share = queue.workers == 0 || self.workers.room(standing, queue.workers) > 0;
+            queue.workers < queue.concurrency_max && self.workers.free(standing) > 0 && within_share
+        })
+    }
+
+    fn end_worker(&mut self, endpoint: EndpointId) {
+        if let Some(queue) = self.queues.get_mut(&endpoint) {
+            queue.workers = queue.workers.saturating_sub(1);
+            self.workers.give_back(queue.standing(), 1);
+        }
+    }
+
+    fn empty(&mut self, endpoint: EndpointId) -> Vec<HeldDelivery> {
+        let Some(queue) = self.queues.get_mut(&endpoint) else {
+            return Vec::new();
+        };
+        self.bodies.give_back(queue.standing(), std::mem::take(&mut queue.body_bytes));
+        queue.share = None;
+        queue.waiting.drain(..).collect()
+    }
+
+    // -- what attempts tell -----------------------------------------------------------------------------------------
+
+    /// An attempt in flight has lasted long.
+    pub fn attempt_lasts(&mut self, endpoint: EndpointId) {
+        self.change_standing(endpoint, |queue| queue.slow_attempts += 1);
+    }
+
+    /// An attempt has ended; `standing` is what it alone makes of its endpoint.
+    pub fn attempt_ended(&mut self, endpoint: EndpointId, standing: Standing) {
+        self.change_standing(endpoint, |queue| {
+            if standing == Standing::Slow {
+                queue.slow_attempts = queue.slow_attempts.saturating_sub(1);
+            }
+            queue.last = standing;
+        });
+    }
+
+    fn change_standing(&mut self, endpoint: EndpointId, change: impl FnOnce(&mut Queue)) {
+        let Some(queue) = self.queues.get_mut(&endpoint) else { return };
+        let before = queue.standing();
+        change(queue);
+        let after = queue.standing();
+        if before != after {
+            self.places.move_over(before, after, queue.places);
+            self.bodies.move_over(before, after, queue.body_bytes);
+            self.workers.move_over(before, after, queue.workers);
+        }
+    }
+
+    /// Reports how an attempt went, for the endpoint's breaker. Answers what that changes for the endpoint, if anything.
+    pub fn report(&mut self, endpoint: EndpointId, admitted: Admit, verdict: Verdict, now: Timestamp) -> Option<Turn> {
+        let queue = self.queues.get_mut(&endpoint)?;
+        let breaker = queue.breaker.as_mut()?;
+        let before = breaker.state();
+        breaker.report(admitted, verdict, now);
+        match (before, breaker.state()) {
+            // A probe that came to nothing for a reason of ours says nothing about the endpoint.
+            (State::Passing { .. } | State::Probing, State::Blocked { until }) if verdict == Verdict::Fails => {
+                let since = *queue.blocked_since.get_or_insert(now);
+                Some(Turn::Blocked { since, until })
+            }
+            (State::Blocked { .. } | State::Probing, State::Passing { .. }) => {
+                queue.blocked_since = None;
+                Some(Turn::Recovered)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether the body takes its bytes from [`Sending`].
+fn is_large(delivery: &HeldDelivery) -> bool {
+    length(delivery) > SMALL_BODY_BYTES
+}
+
+fn length(delivery: &HeldDelivery) -> usize {
+    usize::try_from(delivery.body_bytes).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use uuid::Uuid;
-
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::from_micros(1_000_000);
-
-    fn endpoint(n: u128) -> EndpointId {
-        EndpointId::from_uuid(Uuid::from_u128(n))
-    }
-
-    fn delivery(n: usize) -> DeliveryId {
-        DeliveryId::from_uuid(Uuid::from_u128(n as u128))
-    }
-
-    #[test]
-    fn an_endpoint_takes_no_more_than_its_share() {
-        let mut window = Window::default();
-        let taken = (0..PLACES).filter(|n| window.reserve(endpoint(1), delivery(*n), NOW)).count();
-        assert_eq!(taken, PLACES_PER_ENDPOINT);
-        assert_eq!(window.room(endpoint(2), NOW), Room::Places(PLACES_PER_ENDPOINT));
-        assert!(window.reserve(endpoint(2), delivery(PLACES), NOW));
-    }
-
-    #[test]
-    fn the_node_takes_its_places_and_a_few_for_each_endpoint() {
-        let mut window = Window::default();
-        let taken = (0..2 * PLACES)
-            .filter(|n| window.reserve(endpoint((n % 16) as u128), delivery(*n), NOW))
-            .count();
-        assert!((PLACES / 2..=PLACES + 16 * PLACES_GUARANTEED).contains(&taken), "{taken}");
-        assert_eq!(
-            window.room(endpoint(99), NOW),
-            Room::Places(PLACES_GUARANTEED.max((PLACES.saturating_sub(taken)) / 2))
-        );
-    }
-
-    #[test]
-    fn freeing_tells_once_when_left_work_can_be_fetched() {
-        let mut window = Window::default();
-        for n in 0..=PLACES_PER_ENDPOINT {
-            window.reserve(endpoint(1), delivery(n), NOW);
-        }
-        let told: Vec<bool> = (0..PLACES_PER_ENDPOINT).map(|n| window.free(endpoint(1), delivery(n))).collect();
-        assert_eq!(told.iter().filter(|told| **told).count(), 1);
-        assert!(told[PLACES_PER_ENDPOINT / 2 - 1], "told when half of the share is free");
-    }
-
-    #[test]
-    fn a_turn_of_an_endpoint_is_told_once() {
-        let mut window = Window::default();
-        window.take(endpoint(1), delivery(1));
-        let settings = Settings {
-            failures_to_block: 5,
-            block_for: Duration::from_mins(5),
-        };
-        let admit = |window: &mut Window, now| {
-            let lane = window.lanes.entry(endpoint(1)).or_default();
-            lane.breaker.get_or_insert_with(|| Breaker::new(settings)).admit(now)
-        };
-        assert_eq!(admit(&mut window, NOW), Admit::Pass);
-        let turns: Vec<_> = (0..6).map(|_| window.report(endpoint(1), Verdict::Failure, NOW)).collect();
-        let until = NOW.plus(settings.block_for);
-        assert_eq!(turns, [None, None, None, None, Some(Turn::Blocked { until }), None]);
-        assert_eq!(admit(&mut window, until), Admit::Probe);
-        assert_eq!(window.report(endpoint(1), Verdict::OurFault, until), None);
-        assert_eq!(admit(&mut window, until), Admit::Probe);
-        assert_eq!(window.report(endpoint(1), Verdict::Success, until), Some(Turn::Recovered));
-        assert_eq!(window.report(endpoint(1), Verdict::Success, until), None);
-    }
-
-    #[test]
-    fn a_place_is_freed_once() {
-        let mut window = Window::default();
-        assert!(window.reserve(endpoint(1), delivery(1), NOW));
-        window.free(endpoint(1), delivery(1));
-        window.free(endpoint(1), delivery(1));
-        assert_eq!(window.room(endpoint(1), NOW), Room::Places(PLACES_PER_ENDPOINT));
-        assert!(!window.holds(delivery(1)));
-    }
-}
+mod tests;
