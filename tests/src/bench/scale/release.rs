@@ -31,7 +31,7 @@ const DELAY_MS_MAX: f64 = 50.0;
 /// A push in full: the events of the history are small, these are what senders post.
 const BODY: fn() -> bytes::Bytes = payload::small;
 
-const GENERATIONS: &str = "SELECT COALESCE(SUM(generation), 0) FROM plugin";
+const GENERATIONS: &str = "SELECT COALESCE(MAX(generation), 0) FROM plugin";
 
 /// What was found, and how many events were posted meanwhile.
 pub struct Released {
