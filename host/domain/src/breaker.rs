@@ -153,21 +153,6 @@ impl Breaker {
         }
     }
 
-    /// [`Breaker::report`] of an attempt that succeeded.
-    pub fn on_success(&mut self) {
-        self.report(Admit::Pass, Verdict::Works, Timestamp::EPOCH);
-    }
-
-    /// [`Breaker::report`] of an attempt that failed and is taken for the probe if there is one.
-    pub fn on_failure(&mut self, now: Timestamp) {
-        self.report(Admit::Probe, Verdict::Fails, now);
-    }
-
-    /// [`Breaker::report`] of a probe without a verdict.
-    pub fn on_abandoned(&mut self) {
-        self.report(Admit::Probe, Verdict::Unknown, Timestamp::EPOCH);
-    }
-
     fn blocked_from(&self, now: Timestamp) -> State {
         State::Blocked {
             until: now.plus(self.settings.block_for),
@@ -287,16 +272,6 @@ impl PluginBreaker {
                 };
             }
         }
-    }
-
-    /// [`PluginBreaker::report`] of a run that is taken for the probe if there is one.
-    pub fn record(&mut self, ok: bool, now: Timestamp) {
-        self.report(Admit::Probe, if ok { Verdict::Works } else { Verdict::Fails }, now);
-    }
-
-    /// [`PluginBreaker::report`] of a probe without a verdict.
-    pub fn on_abandoned(&mut self) {
-        self.report(Admit::Probe, Verdict::Unknown, Timestamp::EPOCH);
     }
 
     fn count(&mut self, verdict: Verdict, now: Timestamp) {

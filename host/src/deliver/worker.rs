@@ -84,11 +84,7 @@ impl Deliver {
             }
         };
         let now = self.0.clock.now();
-        let verdict = match made.outcome {
-            outcome if outcome.is_success() => Verdict::Works,
-            outcome if (endpoint.profile.breaker.counts)(outcome) => Verdict::Fails,
-            _ => Verdict::Unknown,
-        };
+        let verdict = endpoint.profile.breaker.verdict(made.outcome);
         let turn = self.with_window(|window| {
             window.attempt_ended(endpoint.id, standing);
             window.report(endpoint.id, admitted, verdict, now)
