@@ -141,7 +141,7 @@ fn endpoint(tenant: TenantId, environment: EnvironmentId, n: u128, name: &str, p
         description: None,
         url: "https://receiver.example/hook".to_owned(),
         status: "active".to_owned(),
-        profile: "hooksentry".to_owned(),
+        profile: hookyard_domain::profile::DEFAULT.name().to_owned(),
         metadata: "{}".to_owned(),
         concurrency_max: 16,
         attempts_max: None,
