@@ -107,7 +107,7 @@ async fn replay_brings_a_waiting_delivery_forward(kind: Kind) {
     assert_eq!(
         contract.store.replay_event(Scope::Operator, event, now).await.expect("replayed"),
         1,
-        "a delay the plugin decided on stands"
+        "a delay the plugin decided on is kept"
     );
     assert_eq!(
         contract

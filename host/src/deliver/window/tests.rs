@@ -218,7 +218,7 @@ fn a_large_body_waits_for_its_bytes_without_a_worker_and_then_goes() {
     assert_eq!(begin(&mut window, 4), [endpoint(1)], "the small one needs no bytes");
     assert!(hand_over(&mut window, large, 4).is_empty());
     assert_eq!(window.queues[&endpoint(1)].workers, 1, "who waits for bytes holds no worker");
-    // Another endpoint's small body does not stand behind it.
+    // Another endpoint's small body does not wait behind it.
     assert_eq!(hand_over(&mut window, held(2, 3, 10), 4), [endpoint(2)]);
 
     shares.clear();
