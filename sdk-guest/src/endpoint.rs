@@ -10,7 +10,7 @@ use crate::{Content, Plan};
 pub struct Endpoint {
     pub(crate) index: u32,
     pub id: String,
-    /// Empty when its owner gave it none.
+    /// The name its owner gave it, else its id.
     pub name: String,
     /// `scheme://host[:port]`.
     pub origin: String,

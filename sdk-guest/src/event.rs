@@ -16,7 +16,7 @@ pub struct Event {
     pub id: String,
     /// What the sender's settings name as the type; empty when unknown.
     pub event_type: String,
-    /// Name of the sender this event belongs to.
+    /// The sender this event belongs to: the name its owner gave it, else its id.
     pub sender: String,
     /// Milliseconds since the Unix epoch at which the event was accepted.
     pub received_at_ms: u64,

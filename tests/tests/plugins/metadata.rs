@@ -10,27 +10,16 @@ use hookyard_tests::{
     routing::*,
     setup::{Endpoint, SetupFile, Tenant},
 };
-use toml::{Table, Value};
 
 on_both_databases!(a_plugin_sees_the_top_level_keys_and_text_for_every_value);
 
+/// Written past the set-up file, whose TOML has no null.
+const METADATA: &str = r#"{"region":"eu","quoted":"5","number":5,"share":0.5,"wanted":true,"nothing":null,"empty":"","repos":["acme/api","a \"b\""],"owner":{"team":7}}"#;
+
 async fn a_plugin_sees_the_top_level_keys_and_text_for_every_value(kind: Kind) {
     let receiver = Receiver::start().await;
-    let metadata: Table = [
-        ("region", Value::from("eu")),
-        ("number in quotes", Value::from("5")),
-        ("number", Value::from(5)),
-        ("share", Value::from(0.5)),
-        ("wanted", Value::from(true)),
-        ("empty", Value::from("")),
-        ("repos", Value::from(vec!["acme/api", "acme/\"web\""])),
-        ("owner", Value::from(Table::from_iter([("team".to_owned(), Value::from(7))]))),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), value))
-    .collect();
     let tenant = Tenant::named(TENANT)
-        .endpoint(Endpoint::new("hook", &receiver.url("/hook")).field("metadata", metadata))
+        .endpoint(Endpoint::new("hook", &receiver.url("/hook")))
         .endpoint(Endpoint::new("bare", &receiver.url("/bare")))
         .sender(sender_in("metadata"));
     let mut host = TestHost::builder(kind)
@@ -38,6 +27,10 @@ async fn a_plugin_sees_the_top_level_keys_and_text_for_every_value(kind: Kind) {
         .plugin(TENANT, PLUGIN, version(1))
         .start()
         .await;
+    host.stop().await;
+    let update = format!("UPDATE endpoint SET metadata = '{METADATA}' WHERE name = 'hook'");
+    host.database().execute(&update).await;
+    host.start().await;
     let event = post(&host, "metadata", "{}").await;
     let explanation = delivered(&host, event).await;
     let seen: BTreeMap<&str, &str> = explanation
@@ -48,12 +41,13 @@ async fn a_plugin_sees_the_top_level_keys_and_text_for_every_value(kind: Kind) {
         .collect();
     let expected = BTreeMap::from([
         ("hook.region", "eu"),
-        ("hook.number in quotes", "5"),
+        ("hook.quoted", "5"),
         ("hook.number", "5"),
         ("hook.share", "0.5"),
         ("hook.wanted", "true"),
+        ("hook.nothing", "null"),
         ("hook.empty", ""),
-        ("hook.repos", r#"["acme/api","acme/\"web\""]"#),
+        ("hook.repos", r#"["acme/api","a \"b\""]"#),
         ("hook.owner", r#"{"team":7}"#),
     ]);
     assert_eq!(seen, expected);
