@@ -10,6 +10,7 @@ use hookyard::{
     app::App,
     clock::Clock,
     config::{BODY_BYTES_MAX_DEFAULT, Config},
+    http::Edge,
     store::Store,
     wasm,
 };
@@ -152,6 +153,15 @@ impl TestHost {
     pub async fn restart(&mut self) {
         self.stop().await;
         self.start().await;
+    }
+
+    /// What the running server's dialects work with, for a dialect that a test serves itself. It is to be dropped before
+    /// the server is stopped.
+    ///
+    /// # Panics
+    /// When the server is stopped.
+    pub fn edge(&self) -> Edge {
+        self.app.as_ref().expect("the server runs").edge().clone()
     }
 
     /// A client of the running server.

@@ -4,7 +4,7 @@
 //! principal may do is for the operation to ask of its scope; which refusal becomes which status is for the dialect.
 //! Credentials are looked up in the snapshot by their hash, so no request reads the database to learn who it is from.
 
-use hookyard_domain::{EndpointId, Scope, SenderId, TenantId, Timestamp};
+use hookyard_domain::{CredentialId, EndpointId, EnvironmentId, Scope, SenderId, TenantId, Timestamp};
 use http::{HeaderMap, HeaderName, header};
 
 use crate::configuration::{CredentialKind, Snapshot};
@@ -23,8 +23,11 @@ pub enum Place<'a> {
 /// Who calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Principal {
+    pub credential: CredentialId,
     /// None is the operator.
     pub tenant: Option<TenantId>,
+    /// Where the credential is bound to one environment.
+    pub environment: Option<EnvironmentId>,
     pub subject: Subject,
 }
 
@@ -89,7 +92,9 @@ fn find(snapshot: &Snapshot, text: &str, now: Timestamp) -> Option<Principal> {
         CredentialKind::SenderToken => Subject::Sender(credential.sender()?),
     };
     Some(Principal {
+        credential: credential.id,
         tenant: credential.tenant,
+        environment: credential.environment,
         subject,
     })
 }
