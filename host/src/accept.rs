@@ -102,6 +102,19 @@ pub enum Refused {
     Defect,
 }
 
+impl Refused {
+    /// The word for it in the metrics.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Full => "full",
+            Self::Away => "away",
+            Self::KeyUsedForAnotherBody => "key-used",
+            Self::Defect => "defect",
+        }
+    }
+}
+
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
         match error {
@@ -144,11 +157,6 @@ impl Accept {
             routing,
             metrics,
         }
-    }
-
-    /// The time, for checks that come before.
-    pub fn now(&self) -> Timestamp {
-        self.clock.now()
     }
 
     /// The event an idempotency key already names. Only for requests that would be refused otherwise: the others learn

@@ -85,9 +85,17 @@ impl App {
             folder.offer_files(&closing).await;
         }
 
+        let metrics = Arc::new(Metrics::default());
         let egress = Egress::new(config.addresses.clone(), config.attempt_deadline)?;
         let blocked = store.breakers().await.context("cannot read which endpoints are left alone")?;
-        let deliver = Deliver::start(store.clone(), egress, Arc::clone(&configuration), clock.clone(), &blocked);
+        let deliver = Deliver::start(
+            store.clone(),
+            egress,
+            Arc::clone(&configuration),
+            clock.clone(),
+            Arc::clone(&metrics),
+            &blocked,
+        );
         let deliveries: Arc<dyn Deliveries> = Arc::new(deliver.clone());
         let route = Route::start(route::Parts {
             store: store.clone(),
@@ -95,13 +103,13 @@ impl App {
             installed,
             deliveries: Arc::clone(&deliveries),
             clock: clock.clone(),
+            metrics: Arc::clone(&metrics),
             limits: wasm.call_limits(),
             seed_key: config.seed_key,
             threads,
         })
         .context("cannot start the plugin threads")?;
         let routing: Arc<dyn Routing> = Arc::new(route.clone());
-        let metrics = Arc::new(Metrics::default());
         let edge = Edge {
             accept: Accept::new(
                 store.clone(),

@@ -7,6 +7,7 @@ use hookyard_tests::{
     on_both_databases,
     receiver::Receiver,
     setup::{Endpoint, SetupFile, Tenant, endpoint_token},
+    wait::until,
 };
 
 on_both_databases!(
@@ -43,6 +44,10 @@ async fn what_is_accepted_and_refused_is_counted(kind: Kind) {
         assert_eq!(answer.status, status, "{}", answer.text());
     }
     assert_eq!(client.post(&hook, "{}").without("x-api-key").send().await.status, 401);
+    until("both deliveries are counted", async || {
+        (metric(client, "hookyard_attempts_total{delivery=\"delivered\"}").await == 2).then_some(())
+    })
+    .await;
     for (name, value) in [
         ("hookyard_events_accepted_total", 2),
         ("hookyard_events_repeated_total", 2),

@@ -12,7 +12,10 @@ use super::window::Turn;
 use crate::{
     configuration::Endpoint,
     store::{HeldDelivery, Settle},
-    telemetry::aggregate::{Aggregate, Line},
+    telemetry::{
+        aggregate::{Aggregate, Line},
+        metrics::Metrics,
+    },
 };
 
 /// Time between two lines of a kind for an endpoint.
@@ -28,13 +31,11 @@ enum Kind {
 
 pub struct Journal(Aggregate<(EndpointId, Kind)>);
 
-impl Default for Journal {
-    fn default() -> Self {
-        Self(Aggregate::new(LINE_EVERY, KEYS_MAX))
-    }
-}
-
 impl Journal {
+    pub fn new(metrics: &Metrics) -> Self {
+        Self(Aggregate::new(LINE_EVERY, KEYS_MAX, metrics.log_lines_left_out.clone()))
+    }
+
     /// An attempt ended.
     pub fn attempt(&self, endpoint: &Endpoint, delivery: &HeldDelivery, settle: &Settle, now: Timestamp) {
         let (event, number, attempt) = (&delivery.event, settle.number, &settle.attempt);

@@ -44,6 +44,7 @@ use crate::{
     egress::Egress,
     fanout::Deliveries,
     store::{BreakerRow, HeldDelivery, Store},
+    telemetry::metrics::Metrics,
 };
 
 /// How long attempts that were cut off may take to hand in what they hold.
@@ -66,6 +67,7 @@ struct Inner {
     claimer: Notify,
     breakers: Breakers,
     journal: Journal,
+    metrics: Arc<Metrics>,
     /// No new attempts.
     closing: CancellationToken,
     /// Cut off the attempts in flight.
@@ -81,7 +83,14 @@ struct Inner {
 impl Deliver {
     /// Starts the stage, which knows of `blocked` endpoints from an earlier run. Call within the runtime that the
     /// deliveries are to run on.
-    pub fn start(store: Store, egress: Egress, configuration: Arc<Configuration>, clock: Clock, blocked: &[BreakerRow]) -> Self {
+    pub fn start(
+        store: Store,
+        egress: Egress,
+        configuration: Arc<Configuration>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        blocked: &[BreakerRow],
+    ) -> Self {
         let sending = Sending::default();
         let deliver = Self(Arc::new(Inner {
             store,
@@ -94,7 +103,8 @@ impl Deliver {
             search: Search::default(),
             claimer: Notify::new(),
             breakers: Breakers::default(),
-            journal: Journal::default(),
+            journal: Journal::new(&metrics),
+            metrics,
             closing: CancellationToken::new(),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),

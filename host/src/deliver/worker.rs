@@ -130,7 +130,7 @@ impl Deliver {
         // the store any more.
         let stage = Arc::downgrade(&self.0);
         let done = Box::new(move |outcome: Result<SettleOutcome, Error>| {
-            match outcome {
+            match &outcome {
                 Ok(SettleOutcome::Settled) => {}
                 Ok(SettleOutcome::LeaseLost) => {
                     tracing::warn!(delivery = %id, "a result came after its lease was lost; it changes nothing");
@@ -138,6 +138,9 @@ impl Deliver {
                 Err(error) => tracing::error!(delivery = %id, %error, "cannot settle a delivery; it will be repeated"),
             }
             let Some(deliver) = stage.upgrade().map(Deliver) else { return };
+            if matches!(outcome, Ok(SettleOutcome::Settled)) {
+                deliver.0.metrics.attempts.inc("delivery", state.as_str());
+            }
             if state == DeliveryState::Waiting {
                 deliver.note(endpoint, due_at);
             }

@@ -10,7 +10,10 @@ use hookyard_domain::{
 
 use crate::{
     configuration::Sender,
-    telemetry::aggregate::{Aggregate, Line},
+    telemetry::{
+        aggregate::{Aggregate, Line},
+        metrics::Metrics,
+    },
 };
 
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -22,13 +25,11 @@ type Kind = (SenderId, Option<ContentHash>, FailureClass);
 
 pub struct FailureLog(Aggregate<Kind>);
 
-impl Default for FailureLog {
-    fn default() -> Self {
-        Self(Aggregate::new(INTERVAL, KINDS_MAX))
-    }
-}
-
 impl FailureLog {
+    pub fn new(metrics: &Metrics) -> Self {
+        Self(Aggregate::new(INTERVAL, KINDS_MAX, metrics.log_lines_left_out.clone()))
+    }
+
     /// A run failed, or there was no version to run.
     pub fn failed(&self, sender: &Sender, plugin: &str, version: Option<ContentHash>, failure: &PluginFailure, now: Timestamp) {
         if let Line::Write { left_out } = self.0.line(&(sender.id, version, failure.class), now) {

@@ -39,6 +39,7 @@ use crate::{
     installed::Installed,
     ruling::Ruling,
     store::{DecideOutcome, Error, HeldEvent, Leased, Postponed, Store},
+    telemetry::metrics::Metrics,
     wasm::CallLimits,
 };
 
@@ -49,6 +50,7 @@ pub struct Parts {
     pub installed: Arc<Installed>,
     pub deliveries: Arc<dyn Deliveries>,
     pub clock: Clock,
+    pub metrics: Arc<Metrics>,
     pub limits: CallLimits,
     /// Secret from which each run's randomness is derived: repeatable for us, unpredictable for a plugin.
     pub seed_key: [u8; 32],
@@ -83,12 +85,13 @@ impl Route {
         let threads = parts.threads.max(1);
         // A sender may use all threads but one, so that whatever its plugin does, another's event finds a thread.
         let running_max = threads.saturating_sub(1).max(1);
+        let failures = FailureLog::new(&parts.metrics);
         let route = Self(Arc::new(Inner {
             parts,
             queue: Mutex::new(Queue::new(running_max)),
             ready: Condvar::new(),
             breakers: Breakers::default(),
-            failures: FailureLog::default(),
+            failures,
             search: Notify::new(),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -199,7 +202,11 @@ impl Route {
         let (decided, fan_out) = ruling.into_rows(&*parts.deliveries, event, held_under, parts.clock.now());
         let (route, id, deliveries) = (self.clone(), event.id, Arc::clone(&parts.deliveries));
         let event = Arc::clone(event);
+        let word = decided.outcome.as_str();
         let done = move |outcome: Result<DecideOutcome, Error>| {
+            if let Ok(DecideOutcome::Decided) = &outcome {
+                route.0.parts.metrics.events_decided.inc("outcome", word);
+            }
             written(id, outcome, fan_out, &*deliveries);
             route.forget(id);
         };

@@ -7,6 +7,7 @@
 use std::{collections::HashMap, hash::Hash, sync::Mutex, time::Duration};
 
 use hookyard_domain::Timestamp;
+use prometheus_client::metrics::counter::Counter;
 
 /// What to do with a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,7 @@ pub struct Untold<K> {
 pub struct Aggregate<K> {
     interval: Duration,
     keys_max: usize,
+    left_out: Counter,
     state: Mutex<State<K>>,
 }
 
@@ -68,11 +70,13 @@ impl Seen {
 }
 
 impl<K: Clone + Eq + Hash> Aggregate<K> {
-    /// At most `keys_max` keys are told apart at a time; what does not fit is treated as one further key.
-    pub fn new(interval: Duration, keys_max: usize) -> Self {
+    /// At most `keys_max` keys are told apart at a time; what does not fit is treated as one further key. `left_out`
+    /// counts every line that is not written.
+    pub fn new(interval: Duration, keys_max: usize, left_out: Counter) -> Self {
         Self {
             interval,
             keys_max,
+            left_out,
             state: Mutex::new(State {
                 keys: HashMap::new(),
                 others: None,
@@ -82,6 +86,14 @@ impl<K: Clone + Eq + Hash> Aggregate<K> {
 
     /// Whether a line is written.
     pub fn line(&self, key: &K, now: Timestamp) -> Line {
+        let line = self.decide(key, now);
+        if line == Line::LeaveOut {
+            self.left_out.inc();
+        }
+        line
+    }
+
+    fn decide(&self, key: &K, now: Timestamp) -> Line {
         let mut state = self.lock();
         if let Some(seen) = state.keys.get_mut(key) {
             return seen.line(self.interval, now);
@@ -149,11 +161,12 @@ mod tests {
 
     #[test]
     fn the_first_is_written_at_once_and_then_one_per_interval_with_a_count() {
-        let aggregate = Aggregate::new(MINUTE, 10);
+        let aggregate = Aggregate::new(MINUTE, 10, Counter::default());
         assert_eq!(aggregate.line(&"a", at(0)), Line::Write { left_out: 0 });
         for second in 1..60 {
             assert_eq!(aggregate.line(&"a", at(second)), Line::LeaveOut, "{second}");
         }
+        assert_eq!(aggregate.left_out.get(), 59);
         assert_eq!(aggregate.line(&"a", at(60)), Line::Write { left_out: 59 });
         assert_eq!(aggregate.line(&"a", at(61)), Line::LeaveOut);
         assert_eq!(aggregate.line(&"a", at(500)), Line::Write { left_out: 1 });
@@ -162,7 +175,7 @@ mod tests {
 
     #[test]
     fn keys_are_counted_apart() {
-        let aggregate = Aggregate::new(MINUTE, 10);
+        let aggregate = Aggregate::new(MINUTE, 10, Counter::default());
         assert_eq!(aggregate.line(&"a", at(0)), Line::Write { left_out: 0 });
         assert_eq!(aggregate.line(&"b", at(1)), Line::Write { left_out: 0 });
         assert_eq!(aggregate.line(&"a", at(2)), Line::LeaveOut);
@@ -171,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_burst_is_told_once() {
-        let aggregate = Aggregate::new(MINUTE, 10);
+        let aggregate = Aggregate::new(MINUTE, 10, Counter::default());
         aggregate.line(&"a", at(0));
         aggregate.line(&"a", at(1));
         aggregate.line(&"a", at(2));
@@ -188,7 +201,7 @@ mod tests {
 
     #[test]
     fn keys_without_room_share_one_line() {
-        let aggregate = Aggregate::new(MINUTE, 2);
+        let aggregate = Aggregate::new(MINUTE, 2, Counter::default());
         aggregate.line(&1, at(0));
         aggregate.line(&2, at(0));
         assert_eq!(aggregate.line(&3, at(1)), Line::Write { left_out: 0 });
@@ -201,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_key_that_has_rested_makes_room_and_one_with_a_count_does_not() {
-        let aggregate = Aggregate::new(MINUTE, 2);
+        let aggregate = Aggregate::new(MINUTE, 2, Counter::default());
         aggregate.line(&1, at(0));
         aggregate.line(&2, at(0));
         aggregate.line(&2, at(1));
@@ -212,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_clock_set_back_does_not_silence_for_longer_than_it_was_set_back() {
-        let aggregate = Aggregate::new(MINUTE, 2);
+        let aggregate = Aggregate::new(MINUTE, 2, Counter::default());
         aggregate.line(&1, at(100));
         assert_eq!(aggregate.line(&1, at(0)), Line::LeaveOut);
         assert_eq!(aggregate.line(&1, at(160)), Line::Write { left_out: 1 });

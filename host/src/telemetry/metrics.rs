@@ -52,6 +52,13 @@ metrics! {
     events_repeated: Counter = "Requests whose idempotency key named an event that was there already";
     /// Counted by each dialect where it answers; the label `reason` has its words from the room that refused.
     requests_refused: CounterBy = "Requests that were refused and left nothing behind";
+    /// Counted in `route/mod.rs` by `outcome`, once the decision is committed.
+    events_decided: CounterBy = "Decisions about events of senders with a plugin; a held event gets a further one";
+    /// Counted in `deliver/worker.rs` by what the `delivery` was after it, once the outcome is committed: `waiting` is a
+    /// failure that will be repeated.
+    attempts: CounterBy = "Attempts that ended";
+    /// Counted in `telemetry/aggregate.rs`.
+    log_lines_left_out: Counter = "Log lines that were counted and not written, because they repeat";
 }
 
 impl Metrics {

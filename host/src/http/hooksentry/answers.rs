@@ -46,6 +46,12 @@ impl From<intake::Refused> for Refused {
     }
 }
 
+impl From<accept::Refused> for Refused {
+    fn from(refused: accept::Refused) -> Self {
+        Self::Accept(refused)
+    }
+}
+
 impl Refused {
     /// The word for it in the metrics.
     pub const fn reason(&self) -> &'static str {
@@ -57,11 +63,7 @@ impl Refused {
             Self::TokenTooLong | Self::TokenPrefix => "malformed-token",
             Self::TokenUnknown => "unknown-token",
             Self::EndpointNotActive | Self::SenderNotActive => "not-active",
-            Self::Accept(accept::Refused::Busy) => "busy",
-            Self::Accept(accept::Refused::Full) => "full",
-            Self::Accept(accept::Refused::Away) => "away",
-            Self::Accept(accept::Refused::KeyUsedForAnotherBody) => "key-used",
-            Self::Accept(accept::Refused::Defect) => "defect",
+            Self::Accept(refused) => refused.reason(),
         }
     }
 }

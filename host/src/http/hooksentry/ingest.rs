@@ -36,7 +36,8 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("x-idempotency-key");
 /// docs/contracts/hooksentry.md, section 12.
 const TOKEN_CHARS_MAX: usize = 512;
-/// A tenant's keys of this API: one key names one event, whichever token came with it, for ever.
+/// A key is its tenant's, whichever token came with it, and names its event for ever (docs/contracts/hooksentry.md,
+/// section 12.1).
 const SCOPE: &str = "hooksentry";
 /// Bytes of an exposed producer header a plugin is shown; a longer value is left out.
 const HEADER_VALUE_BYTES_MAX: usize = 4_096;
@@ -74,7 +75,7 @@ impl Ingest {
             Ok(incoming) => incoming,
             Err(refused) => return self.known_event_or(refused, tenant, known_key).await,
         };
-        match self.0.accept.accept(incoming).await.map_err(Refused::Accept)? {
+        match self.0.accept.accept(incoming).await? {
             Answer::New { event, accepted_at, .. } => Ok(answers::accepted(event, accepted_at)),
             Answer::Existing(progress) => Ok(answers::existing(&progress)),
         }
@@ -83,15 +84,11 @@ impl Ingest {
     /// What comes before the idempotency key in the contract's order. A stranger learns of no key.
     fn check_caller(&self, tenant: &str, token: &str, headers: &HeaderMap) -> Result<TenantId, Refused> {
         let tenant: TenantId = tenant.parse().map_err(|_| Refused::NoSuchPath)?;
-        let caller = principal::identify(
-            &self.0.configuration.current(),
-            headers,
-            &[Place::Header(&API_KEY)],
-            self.0.accept.now(),
-        )
-        .ok()
-        .filter(|caller| caller.subject == Subject::Tenant)
-        .ok_or(Refused::Unidentified)?;
+        let snapshot = self.0.configuration.current();
+        let caller = principal::identify(&snapshot, headers, &[Place::Header(&API_KEY)], self.0.clock.now())
+            .ok()
+            .filter(|caller| caller.subject == Subject::Tenant)
+            .ok_or(Refused::Unidentified)?;
         intake::check_content_type(headers)?;
         if caller.tenant != Some(tenant) {
             return Err(Refused::KeyOfAnotherTenant);
@@ -111,7 +108,7 @@ impl Ingest {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<Incoming, Refused> {
-        let source = source(&self.0.configuration.current(), tenant, token, self.0.accept.now())?;
+        let source = source(&self.0.configuration.current(), tenant, token, self.0.clock.now())?;
         let idempotency = key?.map(|key| Idempotency {
             scope: SCOPE.to_owned(),
             key,
@@ -137,7 +134,7 @@ impl Ingest {
     /// A request about to be refused is answered with the event its idempotency key names, if there is one.
     async fn known_event_or(&self, refused: Refused, tenant: TenantId, key: Option<String>) -> Result<Response, Refused> {
         let Some(key) = key else { return Err(refused) };
-        match self.0.accept.existing(tenant, SCOPE, &key).await.map_err(Refused::Accept)? {
+        match self.0.accept.existing(tenant, SCOPE, &key).await? {
             Some(progress) => Ok(answers::existing(&progress)),
             None => Err(refused),
         }
