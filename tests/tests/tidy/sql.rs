@@ -61,7 +61,7 @@ async fn no_batch_on_postgres_is_joined_with_itself() {
         .execute(&mut connection)
         .await
         .expect("it is set");
-    for (name, parameters, lookups) in [("INSERT_EVENTS", 22, 1), ("DECIDE_EVENTS", 18, 2), ("SETTLE_DELIVERIES", 12, 1)] {
+    for (name, parameters, lookups) in [("INSERT_EVENTS", 39, 5), ("DECIDE_EVENTS", 35, 4), ("SETTLE_DELIVERIES", 16, 1)] {
         let nulls = vec!["NULL"; parameters].join(", ");
         let explain = format!("PREPARE {name} AS {}; EXPLAIN EXECUTE {name} ({nulls})", text(name));
         let plan: Vec<String> = sqlx::raw_sql(AssertSqlSafe(explain))

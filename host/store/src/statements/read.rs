@@ -216,7 +216,7 @@ statements! {
     Both HASTEN_DELIVERY =
         "UPDATE delivery_work SET due_at = $2 WHERE delivery_id = $1 AND (tenant_id = $3 OR $3 IS NULL) AND state = 'waiting' \
          AND lease IS NULL AND due_at > $2";
-    /// Those between two attempts only: a delay the plugin decided on stands (R1).
+    /// Those between two attempts only: a delay the plugin decided on is kept (R1).
     Both HASTEN_DELIVERIES_OF_EVENT =
         "UPDATE delivery_work SET due_at = $2 WHERE delivery_id IN (SELECT id FROM delivery WHERE event_id = $1) \
          AND (tenant_id = $3 OR $3 IS NULL) AND state = 'waiting' AND attempts > 0 AND lease IS NULL AND due_at > $2";
