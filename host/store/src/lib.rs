@@ -1,12 +1,12 @@
 //! Everything that must survive: one [`Store`] over SQLite or PostgreSQL.
 //!
-//! An event's own path (accept, decide, settle, claim) goes through the group commit of [`lane`]; everything else
+//! An event's own path (accept, decide, settle, claim) goes through [`group_commit`]; everything else
 //! is ordinary queries, one SQL text each for both databases, run through the [`on!`] macro. There is no store trait
 //! and no mock: the contract suite runs on both databases, because the worst bugs of two-database systems are
 //! differences between the two.
 //!
 //! The store knows rows and leases. It does not know HTTP, plugins or endpoints' behaviour. Read [`statements`] next,
-//! then [`lane`] and [`events`].
+//! then [`group_commit`] and [`events`].
 
 mod announce;
 mod breaker;
@@ -14,8 +14,8 @@ mod configuration;
 mod doubt;
 mod error;
 mod events;
+mod group_commit;
 mod idempotency;
-mod lane;
 mod lease;
 mod memory;
 pub mod migrate;
@@ -298,9 +298,9 @@ impl Store {
     pub fn start_lanes(mut self, location: &Location) -> Result<(Self, LaneTasks), OpenError> {
         let (lanes, tasks) = match location {
             Location::Sqlite(path) => {
-                let (sender, receiver) = lane::channel();
+                let (sender, receiver) = group_commit::channel();
                 let writer = sqlite::Writer::open(path, self.node).map_err(OpenError::Writer)?;
-                let lane = lane::serve(lane::Writer::Sqlite(writer), receiver, Duration::ZERO, self.doubts.clone());
+                let lane = group_commit::serve(group_commit::Writer::Sqlite(writer), receiver, Duration::ZERO, self.doubts.clone());
                 let (over, task) = oneshot::channel();
                 let runtime = tokio::runtime::Handle::current();
                 std::thread::Builder::new()
@@ -323,9 +323,9 @@ impl Store {
                 let options = PgConnectOptions::from_str(url)?.application_name("hookyard-commit");
                 let mut tasks = Vec::new();
                 let mut start = |rest| {
-                    let (sender, receiver) = lane::channel();
-                    let writer = lane::Writer::Postgres(Box::new(postgres::Writer::new(options.clone(), self.node)));
-                    let lane = lane::serve(writer, receiver, rest, self.doubts.clone());
+                    let (sender, receiver) = group_commit::channel();
+                    let writer = group_commit::Writer::Postgres(Box::new(postgres::Writer::new(options.clone(), self.node)));
+                    let lane = group_commit::serve(writer, receiver, rest, self.doubts.clone());
                     let (over, task) = oneshot::channel();
                     tokio::spawn(async move {
                         lane.await;

@@ -1,6 +1,6 @@
 //! What goes through group commit: one write of a batch, and the outcome it is answered with.
 //!
-//! Knows nothing of databases: [`super::sqlite`] and [`super::postgres`] commit batches of these, [`super::lane`] gathers
+//! Knows nothing of databases: [`super::sqlite`] and [`super::postgres`] commit batches of these, [`super::group_commit`] gathers
 //! them.
 
 use std::sync::Arc;
