@@ -20,11 +20,12 @@ use crate::{
     fanout::{Deliveries, Routing},
     http::{self, Edge, Server, intake::Intake},
     installed::Installed,
+    manage::{AskPlugins, ConfigAnswer, ConfigQuestion, Manage},
     plugins::{self, Folder, Plugins, Unloadable},
     route::{self, Route},
     store::{LaneTasks, Liveness, Store},
     telemetry::metrics::Metrics,
-    wasm::Engine,
+    wasm::{self, Engine},
 };
 
 /// How often the configuration's revision is looked at, beneath the notices: a missed one is noticed within a second.
@@ -118,6 +119,12 @@ impl App {
                 deliveries,
                 routing,
                 Arc::clone(&metrics),
+            ),
+            manage: Manage::new(
+                store.without_lanes(),
+                Arc::clone(&configuration),
+                clock.clone(),
+                ask_plugins(store.without_lanes()),
             ),
             configuration: Arc::clone(&configuration),
             store: store.without_lanes(),
@@ -253,4 +260,32 @@ async fn keep_alive(store: Store, clock: Clock, lease: Duration, route: Route, d
 /// The time, for callers that have no clock of their own.
 pub fn now() -> Timestamp {
     Clock::default().now()
+}
+
+/// How operations ask plugins about configurations. Here, because the stages that ask and answer do not know each other.
+pub fn ask_plugins(store: Store) -> AskPlugins {
+    Arc::new(move |questions: Vec<ConfigQuestion>| {
+        let store = store.clone();
+        Box::pin(async move {
+            let asked: Vec<_> = questions
+                .into_iter()
+                .map(|question| plugins::Question {
+                    tenant: question.tenant,
+                    plugin: question.plugin,
+                    config: question.config,
+                })
+                .collect();
+            let answers = plugins::check_configs(&store, &wasm::Settings::default(), &asked)
+                .await
+                .map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
+            Ok(answers
+                .into_iter()
+                .map(|answer| match answer {
+                    plugins::Answer::Accepted => ConfigAnswer::Accepted,
+                    plugins::Answer::Refused(problem) => ConfigAnswer::Refused(problem),
+                    plugins::Answer::NotAsked(why) => ConfigAnswer::NotAsked(why.to_string()),
+                })
+                .collect())
+        })
+    })
 }

@@ -6,16 +6,21 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use hookyard::{
+    clock::Clock,
     manage::{
-        plan::plan,
-        setup::{Secrets, read},
+        Manage, ask_no_plugin,
+        setup::{
+            Mode,
+            file::{Secrets, read},
+        },
     },
     store::Store,
 };
-use hookyard_domain::{TenantId, Timestamp};
+use hookyard_domain::{Scope, TenantId, Timestamp};
 use toml::{Table, Value};
 
 /// The API key of a tenant.
@@ -256,14 +261,13 @@ impl SetupFile {
     /// When it does not apply.
     pub async fn apply_in_process(&self, store: &Store, now: Timestamp) -> BTreeMap<String, TenantId> {
         let setup = read(&self.text(), self).unwrap_or_else(|problems| panic!("the set-up is wrong:\n{problems}"));
-        let rows = store.configuration_since(0).await.expect("the configuration can be read");
-        let plan = plan(&setup, &rows, now).unwrap_or_else(|problems| panic!("the set-up does not apply:\n{problems}"));
-        if plan.changes.is_empty() {
-            return plan.tenants.into_iter().collect();
-        }
-        store.configure(&plan.changes, now).await.expect("the set-up can be written");
-        let rows = store.configuration_since(0).await.expect("the configuration can be read");
-        rows.tenants.rows.into_iter().map(|tenant| (tenant.name, tenant.id)).collect()
+        // No plugin is asked: a suite may want a sender whose configuration its plugin refuses.
+        let clock = Clock::default();
+        clock.advance(now.since(clock.now()));
+        let manage = Manage::new(store.clone(), Arc::default(), clock, ask_no_plugin());
+        let applied = manage.apply(Scope::Operator, &setup, Mode::Write).await;
+        let applied = applied.unwrap_or_else(|refusal| panic!("the set-up does not apply:\n{refusal}"));
+        applied.tenants.into_iter().collect()
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use hookyard::manage::setup::{Secrets, read};
+use hookyard::manage::setup::file::{Secrets, read};
 use hookyard_domain::{DeliveryState, Scope};
 use hookyard_tests::{
     database::Kind,

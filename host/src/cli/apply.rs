@@ -5,20 +5,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
 use clap::Args;
+use hookyard_domain::Scope;
 use serde::Serialize;
 
-use super::{Common, Failure, Format};
+use super::{Common, Failure, Format, refused};
 use crate::{
-    app,
+    cli::manage,
     manage::{
-        plan::{Action, Line, Plan, plan},
-        setup::{Setup, SystemSecrets, read},
+        Refusal,
+        setup::{
+            Action, Applied, Line, Mode,
+            file::{SystemSecrets, read},
+        },
     },
-    plugins::check_config,
-    store::{Rows, Store},
-    wasm::{Engine, Settings},
 };
 
 #[derive(Debug, Args)]
@@ -58,36 +58,34 @@ impl Apply {
         let setup = read(&text, &SystemSecrets { base: &base })
             .map_err(|problems| Failure::Usage(format!("{} is not applied:\n{problems}", self.file.display())))?;
         let store = common.store().await?;
-        let rows = store.configuration_since(0).await?;
-        let plan = plan(&setup, &rows, app::now())
-            .map_err(|problems| Failure::Usage(format!("{} is not applied:\n{problems}", self.file.display())))?;
-        check_plugin_configs(&store, &setup, &rows).await?;
-        if !self.dry_run && !plan.changes.is_empty() {
+        if !self.dry_run {
             store.claim_key().await?;
-            store.configure(&plan.changes, app::now()).await?;
         }
-        self.print(&plan)
+        let manage = manage(store);
+        let mode = if self.dry_run { Mode::DryRun } else { Mode::Write };
+        let applied = manage.apply(Scope::Operator, &setup, mode).await.map_err(|refusal| match refusal {
+            Refusal::Invalid(problems) => Failure::Usage(format!("{} is not applied:\n{problems}", self.file.display())),
+            other => refused(other),
+        })?;
+        for note in &applied.notes {
+            eprintln!("hookyard: note: {note}");
+        }
+        self.print(&applied)
     }
 
-    fn print(&self, plan: &Plan) -> Result<(), Failure> {
-        // A tenant that was only planned has no id that would stay.
-        let made = |name: &str| {
-            let new = |line: &&Line| line.kind == "tenant" && line.name == name && line.action == Action::Create;
-            !self.dry_run || plan.lines.iter().find(new).is_none()
-        };
-        let known = plan.tenants.iter().filter(|(name, _)| made(name));
-        let tenants = known.map(|(name, id)| TenantLine { name, id: id.to_string() });
+    fn print(&self, applied: &Applied) -> Result<(), Failure> {
+        let tenants = applied.tenants.iter().map(|(name, id)| TenantLine { name, id: id.to_string() });
         match self.format {
             Format::Json => {
                 let report = Report {
                     dry_run: self.dry_run,
-                    changes: &plan.lines,
+                    changes: &applied.lines,
                     tenants: tenants.collect(),
                 };
                 say!("{}", serde_json::to_string_pretty(&report)?);
             }
             Format::Table => {
-                for line in plan.lines.iter().filter(|line| line.action != Action::Unchanged) {
+                for line in applied.lines.iter().filter(|line| line.action != Action::Unchanged) {
                     let fields = if line.fields.is_empty() {
                         String::new()
                     } else {
@@ -95,7 +93,7 @@ impl Apply {
                     };
                     say!("{:9} {} {}{fields}", line.action.as_str(), line.kind, line.name);
                 }
-                let unchanged = plan.lines.iter().filter(|line| line.action == Action::Unchanged).count();
+                let unchanged = applied.lines.iter().filter(|line| line.action == Action::Unchanged).count();
                 say!(
                     "{unchanged} unchanged{}",
                     if self.dry_run { "; nothing was written (--dry-run)" } else { "" }
@@ -127,44 +125,5 @@ fn unreadable(file: &Path, error: std::io::Error) -> Failure {
         std::io::ErrorKind::InvalidData => Failure::Usage(format!("{} is not applied: it is not UTF-8", file.display())),
         std::io::ErrorKind::FileTooLarge => Failure::Usage(format!("{} is not applied: it is larger than 4 MiB", file.display())),
         _ => Failure::Failed(anyhow::Error::new(error).context(format!("cannot read {}", file.display()))),
-    }
-}
-
-/// Asks the active version of each plugin about the configurations the file gives it. A plugin without an active
-/// version is asked when one is activated.
-async fn check_plugin_configs(store: &Store, setup: &Setup, rows: &Rows) -> Result<(), Failure> {
-    let plugins = store.plugins().await?;
-    let mut engine = None;
-    let mut problems = Vec::new();
-    for tenant in &setup.tenants {
-        let tenant_id = rows.tenants.rows.iter().find(|row| row.name == tenant.name).map(|row| row.id);
-        for sender in &tenant.senders {
-            let Some(plugin) = &sender.plugin else { continue };
-            let row = plugins.iter().find(|row| Some(row.tenant) == tenant_id && row.name == *plugin);
-            let Some(version) = row.and_then(|row| row.active) else {
-                // Not wrong: the plugin may be put in place afterwards.
-                eprintln!(
-                    "hookyard: note: tenant \"{}\", sender \"{}\": no version of plugin \"{plugin}\" is active; until one is, its events go by on_failure",
-                    tenant.name, sender.name
-                );
-                continue;
-            };
-            let Some(wasm) = store.module(version).await? else { continue };
-            if engine.is_none() {
-                engine = Some(Engine::new(&Settings::default()).context("cannot start the plugin engine")?);
-            }
-            let Some(engine) = &engine else { continue };
-            let module = engine
-                .compile(&wasm)
-                .map_err(|refusal| anyhow::anyhow!("cannot load the active plugin: {refusal}"))?;
-            if let Err(problem) = check_config(&module, &sender.config) {
-                problems.push(format!("tenant \"{}\", sender \"{}\", config: {problem}", tenant.name, sender.name));
-            }
-        }
-    }
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::Usage(format!("nothing is applied:\n{}", problems.join("\n"))))
     }
 }

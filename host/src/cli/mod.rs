@@ -1,4 +1,4 @@
-//! The command line: `serve`, `apply`, `migrate`, `events`, `deliveries`, `replay`.
+//! The command line: `serve`, `apply`, `migrate`, `events`, `deliveries`, `status`, `replay`.
 //!
 //! Results go to standard output, as text for people or JSON for scripts; logs and errors go to standard error. Exit
 //! codes: 0 done, 1 failed, 2 the call or a set-up file is wrong, 3 what was asked for does not exist.
@@ -19,16 +19,19 @@ mod apply;
 mod look;
 mod replay;
 mod serve;
+mod status;
 mod table;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     app,
+    clock::Clock,
     config::{open_store, seal_key},
+    manage::{Manage, Refusal},
     store::{Location, SealKey, Store},
     telemetry::log::{self, LogFormat},
 };
@@ -84,6 +87,8 @@ enum Command {
     Events(look::Events),
     /// Lists deliveries, or shows one with its attempts
     Deliveries(look::Deliveries),
+    /// Says what stands still and why: held events, failed deliveries, blocked endpoints, rows set aside
+    Status(status::Status),
     /// Starts failed deliveries over, makes waiting ones due, or routes a held event again
     Replay(replay::Replay),
 }
@@ -110,6 +115,21 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
+}
+
+/// What a refused operation means for the exit code.
+fn refused(refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::NotFound { .. } => Failure::NotFound(refusal.to_string()),
+        Refusal::Invalid(_) | Refusal::Taken(_) | Refusal::InUse(_) => Failure::Usage(refusal.to_string()),
+        Refusal::Changed(_) | Refusal::PluginsNotAsked(_) | Refusal::Unavailable(_) | Refusal::Defect(_) => Failure::Failed(refusal.into()),
+    }
+}
+
+/// The operations, on a store of this command's own.
+fn manage(store: Store) -> Manage {
+    let ask = app::ask_plugins(store.clone());
+    Manage::new(store, Arc::default(), Clock::default(), ask)
 }
 
 /// Runs the command this process was called with.
@@ -157,6 +177,7 @@ async fn execute(cli: Cli) -> Result<(), Failure> {
         }
         Command::Events(events) => events.run(&cli.common).await,
         Command::Deliveries(deliveries) => deliveries.run(&cli.common).await,
+        Command::Status(status) => status.run(&cli.common).await,
         Command::Replay(replay) => replay.run(&cli.common).await,
     }
 }
@@ -181,6 +202,11 @@ impl Common {
 
     /// Opens a database that must be there: a mistyped path is an error, not an empty answer.
     async fn existing_store(&self) -> Result<Store, Failure> {
+        self.must_exist()?;
+        self.keyless_store().await
+    }
+
+    fn must_exist(&self) -> Result<(), Failure> {
         if let Location::Sqlite(path) = self.database()?
             && !path.exists()
         {
@@ -189,7 +215,7 @@ impl Common {
                 path.display()
             )));
         }
-        self.keyless_store().await
+        Ok(())
     }
 
     /// Opens the database, made if need be, for what takes no secret. The key need not be at hand, and none is made.

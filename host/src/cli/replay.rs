@@ -1,11 +1,11 @@
 //! `hookyard replay`.
 
 use clap::Args;
-use hookyard_domain::{DeliveryId, EventId, Scope};
+use hookyard_domain::Scope;
 use uuid::Uuid;
 
-use super::{Common, Failure, Format};
-use crate::app;
+use super::{Common, Failure, Format, manage, refused};
+use crate::manage::Refusal;
 
 #[derive(Debug, Args)]
 pub(super) struct Replay {
@@ -18,14 +18,11 @@ pub(super) struct Replay {
 
 impl Replay {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
-        let store = common.existing_store().await?;
-        let now = app::now();
-        let restarted = if store.event(Scope::Operator, EventId::from_uuid(self.id)).await?.is_some() {
-            store.replay_event(Scope::Operator, EventId::from_uuid(self.id), now).await?
-        } else if store.delivery(Scope::Operator, DeliveryId::from_uuid(self.id)).await?.is_some() {
-            store.replay_delivery(Scope::Operator, DeliveryId::from_uuid(self.id), now).await?
-        } else {
-            return Err(Failure::NotFound(format!("there is no event or delivery {}", self.id)));
+        let manage = manage(common.existing_store().await?);
+        let restarted = match manage.replay(Scope::Operator, self.id).await {
+            Ok(replayed) => replayed.count,
+            Err(Refusal::NotFound { what }) => return Err(Failure::NotFound(format!("there is no {what} {}", self.id))),
+            Err(refusal) => return Err(refused(refusal)),
         };
         match self.format {
             Format::Json => say!("{}", serde_json::json!({ "id": self.id.to_string(), "restarted": restarted })),

@@ -25,6 +25,15 @@ impl CredentialKind {
         }
     }
 
+    /// What its text begins with, so that a token tells what it is for.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::ApiKey => "",
+            Self::EndpointToken => "dst_",
+            Self::SenderToken => "sndr_",
+        }
+    }
+
     pub fn parse(text: &str) -> Option<Self> {
         [Self::ApiKey, Self::EndpointToken, Self::SenderToken]
             .into_iter()
@@ -38,7 +47,8 @@ pub struct Credential {
     /// None is the operator's.
     pub tenant: Option<TenantId>,
     pub kind: CredentialKind,
-    subject: Option<Uuid>,
+    /// What it stands for; none is the tenant as a whole.
+    pub subject: Option<Uuid>,
     pub environment: Option<EnvironmentId>,
     pub name: Option<String>,
     /// What it allows, in the words of its kind.

@@ -19,12 +19,13 @@ use axum::Router;
 
 use self::intake::Intake;
 pub use self::server::Server;
-use crate::{accept::Accept, clock::Clock, configuration::Configuration, store::Store, telemetry::metrics::Metrics};
+use crate::{accept::Accept, clock::Clock, configuration::Configuration, manage::Manage, store::Store, telemetry::metrics::Metrics};
 
 /// What a dialect is given to work with. Cheap to clone.
 #[derive(Clone)]
 pub struct Edge {
     pub accept: Accept,
+    pub manage: Manage,
     pub configuration: Arc<Configuration>,
     /// For reading; what changes something goes through a stage.
     pub store: Store,

@@ -27,7 +27,6 @@ pub use self::{
     folder::Folder,
     offer::Offered,
     reconcile::Unloadable,
-    trial::check_config,
 };
 use crate::{clock::Clock, configuration::Configuration, installed::Installed, store::Store, wasm::Engine};
 

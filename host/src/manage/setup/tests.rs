@@ -39,20 +39,21 @@ const GOOD: &str = r#"
 "#;
 
 fn problems(text: &str) -> Vec<String> {
-    read(text, &Fixed).expect_err("the file is bad").0
+    let problems = read(text, &Fixed).expect_err("the file is bad").0;
+    problems.iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn a_good_file_gets_its_defaults() {
     let setup = read(GOOD, &Fixed).expect("the file is good");
     let tenant = &setup.tenants[0];
-    assert_eq!(tenant.webhook_secret.expose(), "0123456789abcdef0123456789abcdef");
-    assert_eq!((tenant.attempts_max, tenant.breaker_block_s), (10, 300));
-    assert_eq!(tenant.endpoints[0].concurrency_max, 5);
+    assert_eq!(tenant.fields.webhook_secret.expose(), "0123456789abcdef0123456789abcdef");
+    assert_eq!((tenant.fields.attempts_max, tenant.fields.breaker_block_s), (10, 300));
+    assert_eq!(tenant.endpoints[0].fields.concurrency_max, 5);
     assert_eq!(tenant.endpoints[0].environment, "production");
-    assert_eq!(tenant.senders[0].config, r#"{"ignore_bots":true,"n":3}"#);
-    assert_eq!(tenant.senders[0].exposed_headers, ["x-github-delivery"]);
-    assert_eq!(tenant.senders[0].failure_policy, FailurePolicy::Hold);
+    assert_eq!(tenant.senders[0].fields.config.to_string(), r#"{"ignore_bots":true,"n":3}"#);
+    assert_eq!(tenant.senders[0].fields.exposed_headers, ["X-GitHub-Delivery"]);
+    assert_eq!(tenant.senders[0].fields.failure_policy, FailurePolicy::Hold);
 }
 
 #[test]
@@ -79,14 +80,14 @@ fn every_problem_is_told_with_its_place() {
         "#,
     );
     for part in [
-        "tenant \"Acme!\": a name",
+        "tenant \"Acme!\", name: a name",
         "webhook_secret",
         "attempts_max",
         "must be https; set insecure_http",
         "events \"order.*.paid\"",
         "not ftp",
         "concurrency_max",
-        "\"production/a\": stands twice",
+        "\"production/a\": appears twice",
         "must begin with sndr_",
         "on_failure",
         "holds a credential",

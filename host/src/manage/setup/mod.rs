@@ -1,0 +1,245 @@
+//! A whole set-up at once: everything it names is made what it says, or nothing is changed.
+//!
+//! A set-up is a list of the same commands that are given one by one elsewhere, held against the same checks. Things are
+//! known by name: a tenant by its own, the rest by theirs within the tenant (endpoints and senders within their environment).
+//! What the set-up does not name stays as it is; applying the same one twice changes nothing. A row that cannot be read is
+//! written anew, for the set-up says all there is to say about it.
+//!
+//! [`file`] reads the TOML that people write, [`plan`] compares it with what there is.
+
+pub mod file;
+mod plan;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hookyard_domain::{Scope, TenantId, profile::Profile};
+use serde::Serialize;
+
+use super::{ConfigAnswer, EndpointFields, Manage, NO_TENANT, Problems, Refusal, SenderFields, TenantFields, check};
+use crate::{configuration::CredentialKind, store::SecretText};
+
+/// What shall be there.
+#[derive(Debug, Default)]
+pub struct Setup {
+    pub tenants: Vec<TenantSetup>,
+}
+
+#[derive(Debug)]
+pub struct TenantSetup {
+    pub fields: TenantFields,
+    /// By name.
+    pub api_keys: Vec<(String, SecretText)>,
+    pub endpoints: Vec<EndpointSetup>,
+    pub senders: Vec<SenderSetup>,
+}
+
+#[derive(Debug)]
+pub struct EndpointSetup {
+    pub name: String,
+    pub environment: String,
+    pub fields: EndpointFields,
+    /// None: the one it has, or the default for a new one.
+    pub profile: Option<&'static Profile>,
+    pub token: Option<SecretText>,
+}
+
+#[derive(Debug)]
+pub struct SenderSetup {
+    pub name: String,
+    pub environment: String,
+    pub fields: SenderFields,
+    pub token: SecretText,
+}
+
+/// Whether a set-up is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Write,
+    /// Only says what would change.
+    DryRun,
+}
+
+/// What became of a set-up.
+#[derive(Debug)]
+pub struct Applied {
+    pub lines: Vec<Line>,
+    /// Every tenant of the set-up that is there, with its id: ingest URLs hold it.
+    pub tenants: Vec<(String, TenantId)>,
+    /// What is not wrong and worth knowing, such as a plugin that has no version yet.
+    pub notes: Vec<String>,
+}
+
+/// One thing of the set-up and what becomes of it.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct Line {
+    pub action: Action,
+    pub kind: &'static str,
+    pub name: String,
+    /// The columns that change, for an update.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<&'static str>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    Create,
+    Update,
+    Unchanged,
+}
+
+impl Action {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "created",
+            Self::Update => "updated",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
+impl Manage {
+    /// Carries out a set-up as a whole. Only the operator may.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] with every problem and its place; nothing is changed then. [`Refusal::Changed`] when somebody
+    /// else changed one of its things meanwhile.
+    pub async fn apply(&self, scope: Scope, setup: &Setup, mode: Mode) -> Result<Applied, Refusal> {
+        if scope != Scope::Operator {
+            return Err(NO_TENANT);
+        }
+        setup.check().refuse()?;
+        let rows = self.store.configuration_since(0).await?;
+        let plan = plan::plan(setup, &rows, self.clock.now()).map_err(Refusal::Invalid)?;
+        let notes = self.ask_all(plan.questions).await?;
+        let written = mode == Mode::Write && !plan.changes.is_empty();
+        if written {
+            self.write(&plan.changes).await?;
+        }
+        let is_new = |name: &str| {
+            let mut lines = plan.lines.iter();
+            lines.any(|line| line.kind == "tenant" && line.name == name && line.action == Action::Create)
+        };
+        let tenants = plan.tenants.into_iter();
+        let tenants = tenants.filter(|(name, _)| mode == Mode::Write || !is_new(name)).collect();
+        Ok(Applied {
+            lines: plan.lines,
+            tenants,
+            notes,
+        })
+    }
+
+    /// Asks the plugins about the configurations that change; returns what could not be asked, as notes.
+    async fn ask_all(&self, questions: Vec<plan::Asked>) -> Result<Vec<String>, Refusal> {
+        let (places, questions): (Vec<_>, Vec<_>) = questions.into_iter().map(|asked| (asked.place, asked.question)).unzip();
+        let mut problems = Problems::default();
+        let mut notes = Vec::new();
+        for (place, answer) in places
+            .into_iter()
+            .zip((self.ask)(questions).await.map_err(Refusal::PluginsNotAsked)?)
+        {
+            match answer {
+                ConfigAnswer::Accepted => {}
+                ConfigAnswer::Refused(problem) => problems.add(format!("{place}, config"), problem),
+                ConfigAnswer::NotAsked(why) => notes.push(format!("{place}: {why}")),
+            }
+        }
+        problems.refuse()?;
+        Ok(notes)
+    }
+}
+
+impl Setup {
+    /// What is wrong with it, whatever there is already.
+    pub fn check(&self) -> Problems {
+        let mut problems = Problems::default();
+        let names = self.tenants.iter().map(|tenant| tenant.fields.name.as_str());
+        for twin in twins(names) {
+            problems.add(format!("tenant \"{twin}\""), "appears twice");
+        }
+        for tenant in &self.tenants {
+            problems.within(&format!("tenant \"{}\"", tenant.fields.name), tenant.check());
+        }
+        self.check_credentials_differ(&mut problems);
+        problems
+    }
+
+    /// A credential names one thing: looked up by its hash, a shared one would reach only one of its owners.
+    fn check_credentials_differ(&self, problems: &mut Problems) {
+        let mut seen: BTreeMap<&str, String> = BTreeMap::new();
+        for tenant in &self.tenants {
+            let keys = tenant.api_keys.iter().map(|(name, key)| (format!("api_key \"{name}\""), key));
+            let endpoints = tenant.endpoints.iter().filter_map(|endpoint| {
+                let token = endpoint.token.as_ref()?;
+                Some((format!("endpoint \"{}\"", endpoint.name), token))
+            });
+            let senders = tenant
+                .senders
+                .iter()
+                .map(|sender| (format!("sender \"{}\"", sender.name), &sender.token));
+            for (owner, secret) in keys.chain(endpoints).chain(senders) {
+                let owner = format!("tenant \"{}\", {owner}", tenant.fields.name);
+                // An empty one could not be read; that is told where it was.
+                if secret.expose().is_empty() {
+                    continue;
+                }
+                if let Some(other) = seen.insert(secret.expose(), owner.clone()) {
+                    problems.add(owner, format!("has the same credential as {other}"));
+                }
+            }
+        }
+    }
+}
+
+impl TenantSetup {
+    fn check(&self) -> Problems {
+        let mut problems = self.fields.check();
+        for (name, key) in &self.api_keys {
+            let mut of_key = Problems::default();
+            of_key.check("name", check::name(name));
+            of_key.check("key", check::credential(CredentialKind::ApiKey, key));
+            problems.within(&format!("api_key \"{name}\""), of_key);
+        }
+        for endpoint in &self.endpoints {
+            let mut of_endpoint = endpoint.fields.check();
+            of_endpoint.check("environment", check::name(&endpoint.environment));
+            let token = |token| check::credential(CredentialKind::EndpointToken, token);
+            of_endpoint.check("token", endpoint.token.as_ref().map_or(Ok(()), token));
+            if endpoint.fields.events.is_empty() {
+                of_endpoint.add(
+                    "events",
+                    "is empty: such an endpoint would never get anything; set inactive = true instead",
+                );
+            }
+            problems.within(&format!("endpoint \"{}\"", endpoint.name), of_endpoint);
+        }
+        for sender in &self.senders {
+            let mut of_sender = sender.fields.check();
+            of_sender.check("environment", check::name(&sender.environment));
+            of_sender.check("token", check::credential(CredentialKind::SenderToken, &sender.token));
+            problems.within(&format!("sender \"{}\"", sender.name), of_sender);
+        }
+        let endpoints: Vec<_> = self
+            .endpoints
+            .iter()
+            .map(|one| format!("{}/{}", one.environment, one.name))
+            .collect();
+        let senders: Vec<_> = self.senders.iter().map(|one| format!("{}/{}", one.environment, one.name)).collect();
+        let api_keys = self.api_keys.iter().map(|(name, _)| name.as_str());
+        for (kind, twins) in [
+            ("api_key", twins(api_keys)),
+            ("endpoint", twins(endpoints.iter().map(String::as_str))),
+            ("sender", twins(senders.iter().map(String::as_str))),
+        ] {
+            for twin in twins {
+                problems.add(format!("{kind} \"{twin}\""), "appears twice");
+            }
+        }
+        problems
+    }
+}
+
+fn twins<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen = BTreeSet::new();
+    names.filter(|name| !seen.insert(*name)).collect()
+}

@@ -1,0 +1,124 @@
+//! What stands still, and setting it going again (O1).
+
+use hookyard_domain::{DeliveryId, DeliveryState, EndpointId, EventId, EventState, Scope, SenderId, Timestamp};
+use uuid::Uuid;
+
+use super::{Manage, Refusal};
+use crate::{configuration::Snapshot, store::SetAside};
+
+/// Everything that waits for somebody to act, counted.
+#[derive(Debug, Default)]
+pub struct Standing {
+    pub events: Vec<StandingEvents>,
+    pub deliveries: Vec<StandingDeliveries>,
+    pub blocked: Vec<Blocked>,
+    /// Rows of the configuration that cannot be used. Only the operator is told: what such a row says whose it is cannot
+    /// be relied on.
+    pub set_aside: Vec<SetAside>,
+}
+
+/// A sender's events that are held or dead-lettered.
+#[derive(Debug)]
+pub struct StandingEvents {
+    pub sender: SenderId,
+    /// `tenant/sender`; none where it is no longer configured.
+    pub name: Option<String>,
+    pub state: EventState,
+    pub count: u64,
+    /// The one that was accepted first.
+    pub first: EventId,
+    /// JSON: why the first one stands still, which as a rule is why all of them do.
+    pub detail: Option<String>,
+}
+
+/// An endpoint's deliveries that ended without arriving.
+#[derive(Debug)]
+pub struct StandingDeliveries {
+    pub endpoint: EndpointId,
+    /// `tenant/endpoint`; none where it is no longer configured.
+    pub name: Option<String>,
+    pub state: DeliveryState,
+    pub count: u64,
+}
+
+/// An endpoint that is left alone for a while because its receiver failed too often.
+#[derive(Debug)]
+pub struct Blocked {
+    pub endpoint: EndpointId,
+    pub name: Option<String>,
+    pub opened_at: Timestamp,
+    pub until: Timestamp,
+}
+
+/// What a replay put back to work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replayed {
+    /// Events and deliveries. None where nothing was to be done: under way, due already, delivered, or dropped on purpose.
+    pub count: u64,
+}
+
+impl Manage {
+    pub async fn standing(&self, scope: Scope) -> Result<Standing, Refusal> {
+        let snapshot = self.fresh().await?;
+        let mut standing = Standing::default();
+        for row in self.store.standing_events(scope).await? {
+            let first = self.store.event(scope, row.first).await?;
+            standing.events.push(StandingEvents {
+                sender: row.sender,
+                name: sender_name(&snapshot, row.sender),
+                state: row.state,
+                count: row.count,
+                first: row.first,
+                detail: first.and_then(|event| event.decision).and_then(|decision| decision.detail),
+            });
+        }
+        for row in self.store.standing_deliveries(scope).await? {
+            standing.deliveries.push(StandingDeliveries {
+                endpoint: row.endpoint,
+                name: endpoint_name(&snapshot, row.endpoint),
+                state: row.state,
+                count: row.count,
+            });
+        }
+        let blocked = self.store.breakers().await?;
+        standing.blocked = blocked
+            .into_iter()
+            .filter(|row| scope.holds(row.tenant))
+            .map(|row| Blocked {
+                endpoint: row.endpoint,
+                name: endpoint_name(&snapshot, row.endpoint),
+                opened_at: row.opened_at,
+                until: row.blocked_until,
+            })
+            .collect();
+        if scope == Scope::Operator {
+            standing.set_aside = snapshot.set_aside().cloned().collect();
+        }
+        Ok(standing)
+    }
+
+    /// Puts an event or a delivery back to work: a held or dead-lettered event is routed again, a delivery that ended
+    /// without arriving starts over, one that waits for its next attempt is due now.
+    pub async fn replay(&self, scope: Scope, id: Uuid) -> Result<Replayed, Refusal> {
+        let now = self.clock.now();
+        let (event, delivery) = (EventId::from_uuid(id), DeliveryId::from_uuid(id));
+        let count = if self.store.event(scope, event).await?.is_some() {
+            self.store.replay_event(scope, event, now).await?
+        } else if self.store.delivery(scope, delivery).await?.is_some() {
+            self.store.replay_delivery(scope, delivery, now).await?
+        } else {
+            return Err(Refusal::NotFound { what: "event or delivery" });
+        };
+        Ok(Replayed { count })
+    }
+}
+
+fn sender_name(snapshot: &Snapshot, id: SenderId) -> Option<String> {
+    let sender = snapshot.senders.get(&id)?;
+    Some(format!("{}/{}", sender.tenant.name, sender.label()))
+}
+
+fn endpoint_name(snapshot: &Snapshot, id: EndpointId) -> Option<String> {
+    let endpoint = snapshot.endpoints.get(&id)?;
+    Some(format!("{}/{}", endpoint.tenant.name, endpoint.label()))
+}
