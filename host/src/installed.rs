@@ -83,24 +83,22 @@ impl Active {
     }
 }
 
-type Key = (TenantId, String);
-
-/// The active versions as this node has them.
+/// The active versions as this node has them: by tenant and by the plugin's name.
 #[derive(Default)]
-pub struct Installed(ArcSwap<HashMap<Key, Slot>>);
+pub struct Installed(ArcSwap<HashMap<TenantId, HashMap<String, Slot>>>);
 
 impl Installed {
     /// None: no version is active, or this node has not heard of it yet.
     pub fn get(&self, tenant: TenantId, plugin: &str) -> Option<Slot> {
-        // A tuple of borrowed parts cannot look up a tuple of owned ones; names are short.
-        self.0.load().get(&(tenant, plugin.to_owned())).cloned()
+        self.0.load().get(&tenant)?.get(plugin).cloned()
     }
 
     /// Puts a slot in place, unless what is there came later.
     pub fn put(&self, tenant: TenantId, plugin: &str, slot: &Slot) {
         self.0.rcu(|current| {
             let mut next = HashMap::clone(current);
-            let entry = next.entry((tenant, plugin.to_owned())).or_insert_with(|| slot.clone());
+            let of_tenant = next.entry(tenant).or_default();
+            let entry = of_tenant.entry(plugin.to_owned()).or_insert_with(|| slot.clone());
             if entry.yields_to(slot) {
                 *entry = slot.clone();
             }
@@ -112,7 +110,7 @@ impl Installed {
     /// with the same file can share its machine code.
     pub fn module(&self, version: ContentHash) -> Option<Module> {
         let installed = self.0.load();
-        installed.values().find_map(|slot| match slot {
+        installed.values().flat_map(HashMap::values).find_map(|slot| match slot {
             Slot::Ready(active) if active.module.hash() == version => Some(active.module.clone()),
             _ => None,
         })
