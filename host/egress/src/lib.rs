@@ -19,7 +19,7 @@ use http::HeaderMap;
 use url::{Host, Url};
 
 pub use self::failure::Failure;
-use self::{resolver::CheckedResolver, upload::Upload};
+use self::{resolver::CheckedResolver, upload::upload};
 
 /// Bytes of an answer that are kept with its attempt.
 pub const ANSWER_KEPT_BYTES_MAX: usize = 1_024;
@@ -87,7 +87,8 @@ impl Egress {
     pub async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes, total: Duration) -> Result<Answer, Failure> {
         self.check_literal(url)?;
         let deadline = tokio::time::Instant::now() + total;
-        let request = self.client.post(url.clone()).headers(headers).body(Upload::body(body)).send();
+        let (body, _held) = upload(body);
+        let request = self.client.post(url.clone()).headers(headers).body(body).send();
         let mut response = tokio::time::timeout_at(deadline, request)
             .await
             .map_err(|_| Failure::deadline(total))?
