@@ -13,14 +13,14 @@ use crate::store::{Body, Event, HeldDelivery, HeldEvent, Leased, NewContent, New
 
 /// Where committed deliveries go.
 pub trait Deliveries: Send + Sync {
-    /// Takes a place in memory for a delivery about to be committed. `false`: commit it unleased.
-    fn reserve(&self, endpoint: EndpointId, delivery: DeliveryId) -> bool;
+    /// Takes a place in memory for a delivery about to be committed. [`Leased::ToNobody`]: there is none; commit it so.
+    fn reserve(&self, endpoint: EndpointId, delivery: DeliveryId) -> Leased;
     /// Frees the place of a delivery that was not committed.
     fn forget(&self, endpoint: EndpointId, delivery: DeliveryId);
     /// Takes over a committed delivery that has a place. Never blocks.
     fn hand_over(&self, delivery: HeldDelivery);
-    /// Deliveries were committed without a place, or for later: look at the table.
-    fn look(&self);
+    /// A delivery of this endpoint was committed without a place, or for later: the table has it, due then.
+    fn left_in_table(&self, endpoint: EndpointId, due_at: Timestamp);
 }
 
 /// Where committed events go whose plugin must decide.
@@ -66,15 +66,8 @@ pub struct Planning<'a> {
 #[derive(Default)]
 pub struct FanOut {
     held: Vec<HeldDelivery>,
-    in_table: InTable,
-}
-
-/// Whether some of a fan-out's deliveries were left to the table, for want of a place or because they are due later.
-#[derive(Default, PartialEq, Eq)]
-enum InTable {
-    #[default]
-    None,
-    Some,
+    /// Whose deliveries are left to the table, for want of a place or because they are due later, and when they are due.
+    left: Vec<(EndpointId, Timestamp)>,
 }
 
 impl FanOut {
@@ -94,8 +87,8 @@ impl FanOut {
         for delivery in self.held {
             deliveries.hand_over(delivery);
         }
-        if self.in_table == InTable::Some {
-            deliveries.look();
+        for (endpoint, due_at) in self.left {
+            deliveries.left_in_table(endpoint, due_at);
         }
     }
 
@@ -124,8 +117,9 @@ impl<'a> Planning<'a> {
             due_at,
             leased: Leased::ToNobody,
         };
-        if !target.delay.is_zero() || !self.deliveries.reserve(endpoint.id, row.id) {
-            self.fan_out.in_table = InTable::Some;
+        let due_now = target.delay.is_zero();
+        if !due_now || self.deliveries.reserve(endpoint.id, row.id) == Leased::ToNobody {
+            self.fan_out.left.push((endpoint.id, due_at));
             return row;
         }
         self.fan_out.held.push(HeldDelivery {

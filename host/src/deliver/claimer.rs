@@ -5,10 +5,7 @@
 //! second it searches the whole table for endpoints with waiting work, because another process may have put some there,
 //! and less often when that takes long.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 use hookyard_domain::{EndpointId, Scope, Timestamp};
 use tokio::{
@@ -20,7 +17,7 @@ use super::{Deliver, window::Room};
 use crate::{
     configuration::EndpointStatus,
     fanout::Deliveries,
-    store::{Error, Search as StraySearch, Waiting},
+    store::{Error, Search, Waiting},
 };
 
 /// How often the table is searched without a reason: what a replay by another process waits at most.
@@ -38,20 +35,6 @@ const CANCELLED_AT_ONCE: u32 = 1_000;
 const REST: Duration = Duration::from_millis(20);
 /// Pause after the store failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
-
-/// Whether the next round must search the table at once.
-#[derive(Default)]
-pub(super) struct Search(AtomicBool);
-
-impl Search {
-    pub(super) fn ask(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    fn asked(&self) -> bool {
-        self.0.swap(false, Ordering::AcqRel)
-    }
-}
 
 /// How far one round, or one claim of it, got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,31 +56,21 @@ enum Task {
     Leave,
 }
 
-/// When the table may and must be searched.
-struct Searches {
-    not_before: Instant,
-    at_the_latest: Instant,
-}
-
 pub(super) async fn run(deliver: Deliver) {
-    let now = Instant::now();
-    let mut searches = Searches {
-        not_before: now,
-        at_the_latest: now,
-    };
+    let mut next_search = Instant::now();
     while !deliver.is_closing() {
-        let rest = match round(&deliver, &mut searches).await {
+        let rest = match round(&deliver, &mut next_search).await {
             Ok(Claimed::MoreMayBeDue) => continue,
             Ok(Claimed::Enough) => REST,
             Err(Error::Closed) => return,
             Err(error) => {
                 tracing::warn!(%error, "cannot claim due deliveries");
-                searches.at_the_latest = Instant::now();
+                next_search = Instant::now();
                 PAUSE_AFTER_FAILURE
             }
         };
         tokio::time::sleep(rest).await;
-        let until_search = searches.at_the_latest.saturating_duration_since(Instant::now());
+        let until_search = next_search.saturating_duration_since(Instant::now());
         let next_due = deliver.with_agenda(|agenda| agenda.next());
         let pause = next_due.map_or(until_search, |due| due.since(deliver.0.clock.now()).min(until_search));
         tokio::select! {
@@ -109,16 +82,14 @@ pub(super) async fn run(deliver: Deliver) {
 }
 
 /// Claims for every endpoint that has something due, each at most once.
-async fn round(deliver: &Deliver, searches: &mut Searches) -> Result<Claimed, Error> {
-    if deliver.0.store.doubts().deliveries.search() == StraySearch::Now {
+async fn round(deliver: &Deliver, next_search: &mut Instant) -> Result<Claimed, Error> {
+    if deliver.0.store.doubts().deliveries.search() == Search::Now {
         release_strays(deliver).await?;
     }
-    let now = Instant::now();
-    if now >= searches.at_the_latest || (now >= searches.not_before && deliver.0.search.asked()) {
+    let begun = Instant::now();
+    if begun >= *next_search {
         search(deliver).await?;
-        let pause = now.elapsed() * REST_PER_SEARCH;
-        searches.not_before = Instant::now() + pause;
-        searches.at_the_latest = Instant::now() + pause.max(SEARCH_EVERY);
+        *next_search = Instant::now() + (begun.elapsed() * REST_PER_SEARCH).max(SEARCH_EVERY);
     }
     let now = deliver.0.clock.now();
     let due: Vec<_> = deliver.with_agenda(|agenda| std::iter::from_fn(|| agenda.take_due(now)).collect());

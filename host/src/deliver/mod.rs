@@ -33,17 +33,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     agenda::{Agenda, Noted},
     breakers::Breakers,
-    claimer::Search,
     journal::Journal,
     sending::Sending,
-    window::{Room, TableHolds, Window},
+    window::{TableHolds, Window},
 };
 use crate::{
     clock::Clock,
     configuration::{Configuration, Endpoint, EndpointStatus},
     egress::Egress,
     fanout::Deliveries,
-    store::{BreakerRow, HeldDelivery, Store},
+    store::{BreakerRow, HeldDelivery, Leased, Store},
     telemetry::metrics::Metrics,
 };
 
@@ -62,7 +61,6 @@ struct Inner {
     window: Mutex<Window>,
     sending: Sending,
     agenda: Mutex<Agenda>,
-    search: Search,
     /// The claimer has something to do sooner than it thinks.
     claimer: Notify,
     breakers: Breakers,
@@ -100,7 +98,6 @@ impl Deliver {
             window: Mutex::new(Window::new(sending.clone(), blocked)),
             sending,
             agenda: Mutex::default(),
-            search: Search::default(),
             claimer: Notify::new(),
             breakers: Breakers::default(),
             journal: Journal::new(&metrics),
@@ -201,13 +198,12 @@ impl Deliver {
 }
 
 impl Deliveries for Deliver {
-    fn reserve(&self, endpoint: EndpointId, delivery: DeliveryId) -> bool {
+    fn reserve(&self, endpoint: EndpointId, delivery: DeliveryId) -> Leased {
         if self.is_closing() {
-            return false;
+            return Leased::ToNobody;
         }
         let now = self.0.clock.now();
-        let room = self.with_window(|window| window.reserve(endpoint, delivery, now));
-        matches!(room, Room::Places(places) if places > 0)
+        self.with_window(|window| window.reserve(endpoint, delivery, now))
     }
 
     fn forget(&self, endpoint: EndpointId, delivery: DeliveryId) {
@@ -226,8 +222,7 @@ impl Deliveries for Deliver {
         self.with_window(|window| window.hand_over(delivery, concurrency));
     }
 
-    fn look(&self) {
-        self.0.search.ask();
-        self.0.claimer.notify_one();
+    fn left_in_table(&self, endpoint: EndpointId, due_at: Timestamp) {
+        self.note(endpoint, due_at);
     }
 }

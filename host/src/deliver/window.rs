@@ -24,7 +24,7 @@ use super::{
     sending::{SMALL_BODY_BYTES, Sending, Share},
     share::{Pool, Standing},
 };
-use crate::store::{Body, BreakerRow, HeldDelivery};
+use crate::store::{Body, BreakerRow, HeldDelivery, Leased};
 
 /// Deliveries a node holds: some seconds of work for most nodes. Without its body one takes about 300 bytes.
 pub const PLACES: usize = 4_096;
@@ -190,15 +190,15 @@ impl Window {
 
     // -- places -----------------------------------------------------------------------------------------------------
 
-    /// Takes a place for a delivery about to be committed; the answer's zero places mean that none was taken.
-    pub fn reserve(&mut self, endpoint: EndpointId, delivery: DeliveryId, now: Timestamp) -> Room {
-        let room = self.room(endpoint, now);
-        match room {
-            Room::Places(0) => self.leave_backlog(endpoint),
-            Room::Places(_) => self.take(endpoint, delivery),
-            Room::Blocked(_) => {}
+    /// Takes a place for a delivery about to be committed, if there is one.
+    pub fn reserve(&mut self, endpoint: EndpointId, delivery: DeliveryId, now: Timestamp) -> Leased {
+        match self.room(endpoint, now) {
+            Room::Places(places) if places > 0 => {
+                self.take(endpoint, delivery);
+                Leased::ToUs
+            }
+            Room::Places(_) | Room::Blocked(_) => Leased::ToNobody,
         }
-        room
     }
 
     /// Takes a place for a delivery for which there is room.

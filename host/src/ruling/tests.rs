@@ -22,14 +22,14 @@ const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 struct Places(Mutex<Vec<HeldDelivery>>);
 
 impl Deliveries for Places {
-    fn reserve(&self, _: EndpointId, _: DeliveryId) -> bool {
-        true
+    fn reserve(&self, _: EndpointId, _: DeliveryId) -> Leased {
+        Leased::ToUs
     }
     fn forget(&self, _: EndpointId, _: DeliveryId) {}
     fn hand_over(&self, delivery: HeldDelivery) {
         self.0.lock().expect("no test panics under it").push(delivery);
     }
-    fn look(&self) {}
+    fn left_in_table(&self, _: EndpointId, _: Timestamp) {}
 }
 
 fn event() -> Event {

@@ -43,7 +43,7 @@ fn held(of: usize, n: usize, bytes: usize) -> HeldDelivery {
 }
 
 fn reserve(window: &mut Window, of: usize, n: usize) -> bool {
-    matches!(window.reserve(endpoint(of), delivery(n), NOW), Room::Places(places) if places > 0)
+    window.reserve(endpoint(of), delivery(n), NOW) == Leased::ToUs
 }
 
 /// Hands over and starts what is to be started; the endpoints whose workers then begin an attempt.
@@ -86,6 +86,7 @@ fn however_full_the_window_is_every_endpoint_gets_a_place() {
 fn freeing_tells_once_when_work_in_the_table_can_be_fetched() {
     let mut window = window();
     let taken = (0..=PLACES).take_while(|n| reserve(&mut window, 1, *n)).count();
+    window.leave_backlog(endpoint(1));
     let told: Vec<usize> = (0..taken)
         .filter(|n| window.free(endpoint(1), delivery(*n), NOW) == TableHolds::MoreToFetch)
         .collect();
