@@ -22,6 +22,7 @@ use hookyard_domain::{
 use crate::{
     client::Client,
     database::{Kind, TestDatabase, seal_key},
+    proxy::Proxy,
     setup::SetupFile,
 };
 
@@ -33,6 +34,14 @@ pub struct Builder {
     setup: SetupFile,
     plugins: Vec<(String, String, Vec<u8>)>,
     adjust: Vec<Adjust>,
+    wire: Wire,
+}
+
+/// How the server reaches its database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wire {
+    Direct,
+    ThroughProxy,
 }
 
 impl Builder {
@@ -54,6 +63,13 @@ impl Builder {
     #[must_use]
     pub fn config(mut self, adjust: impl FnOnce(&mut Config) + Send + 'static) -> Self {
         self.adjust.push(Box::new(adjust));
+        self
+    }
+
+    /// Puts a wire that can be cut between the server and PostgreSQL. [`TestHost::store`] is not on it.
+    #[must_use]
+    pub fn through_proxy(mut self) -> Self {
+        self.wire = Wire::ThroughProxy;
         self
     }
 
@@ -86,6 +102,14 @@ impl Builder {
             wasm: wasm::Settings::default(),
             seed_key: [7; 32],
         };
+        let proxy = match self.wire {
+            Wire::Direct => None,
+            Wire::ThroughProxy => {
+                let proxy = Proxy::before(database.url()).await;
+                config.database = proxy.url().parse().expect("a proxy has a URL the server takes");
+                Some(proxy)
+            }
+        };
         for adjust in self.adjust {
             adjust(&mut config);
         }
@@ -97,6 +121,7 @@ impl Builder {
             store,
             tenants,
             plugins,
+            proxy,
             database,
         };
         for (tenant, name, wasm) in self.plugins {
@@ -116,6 +141,7 @@ pub struct TestHost {
     store: Store,
     tenants: BTreeMap<String, TenantId>,
     plugins: PathBuf,
+    proxy: Option<Proxy>,
     database: TestDatabase,
 }
 
@@ -126,6 +152,7 @@ impl TestHost {
             setup: SetupFile::new(),
             plugins: Vec::new(),
             adjust: Vec::new(),
+            wire: Wire::Direct,
         }
     }
 
@@ -183,6 +210,14 @@ impl TestHost {
 
     pub fn database(&self) -> &TestDatabase {
         &self.database
+    }
+
+    /// The wire to the database.
+    ///
+    /// # Panics
+    /// When the host was not built with [`Builder::through_proxy`].
+    pub fn proxy(&self) -> &Proxy {
+        self.proxy.as_ref().expect("this host's database is behind a proxy")
     }
 
     pub fn clock(&self) -> &Clock {

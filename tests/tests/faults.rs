@@ -16,6 +16,7 @@ use hookyard_tests::{
     client::{Answer, Client},
     database::{Kind, TestDatabase},
     host::TestHost,
+    namespace::{self, Namespace},
     on_both_databases,
     proxy::Proxy,
     receiver::{Received, Receiver, Reply},
@@ -299,15 +300,18 @@ async fn raw(base: &str, bytes: &[u8]) -> String {
 
 // -- a full disk ------------------------------------------------------------------------------------------------------
 
-/// Says to the test, run anew, that it may mount.
-const IN_NAMESPACE: &str = "HOOKYARD_TEST_IN_NAMESPACE";
-
 /// The whole folder of the server lies on a small file system: database, data folder, and the log it writes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_answered_503_and_forgotten_when_there_is_room_again() {
+    const FULL_DISK: &str = "a_full_disk_is_answered_503_and_forgotten_when_there_is_room_again";
     let database = TestDatabase::fresh(Kind::Sqlite).await;
     let Some(_disk) = SmallDisk::mount(database.folder()) else {
-        return run_in_a_namespace_of_its_own("a_full_disk_is_answered_503_and_forgotten_when_there_is_room_again");
+        assert_eq!(
+            Namespace::here(),
+            Namespace::Shared,
+            "even in a namespace of its own nothing can be mounted"
+        );
+        return namespace::run_again(FULL_DISK, &["--mount"], "true");
     };
     wait::bounded(fill_the_disk_and_free_it(&database)).await;
 }
@@ -393,27 +397,6 @@ impl Drop for SmallDisk<'_> {
             eprintln!("cannot unmount {}", self.0.display());
         }
     }
-}
-
-/// Runs a test of this file again as the root of a user and mount namespace, where mounting needs no privilege.
-fn run_in_a_namespace_of_its_own(test: &str) {
-    assert!(
-        std::env::var_os(IN_NAMESPACE).is_none(),
-        "a small file system cannot be mounted even in a namespace of its own: run this test as root"
-    );
-    let output = Command::new("unshare")
-        .args(["--map-root-user", "--mount"])
-        .arg(std::env::current_exe().expect("this process has an executable"))
-        .args(["--exact", test, "--nocapture"])
-        .env(IN_NAMESPACE, "1")
-        .output()
-        .expect("the system has an unshare command");
-    assert!(
-        output.status.success(),
-        "in a namespace of its own the test failed (where user namespaces are forbidden, run it as root):\n{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
 
 // -- PostgreSQL goes away ---------------------------------------------------------------------------------------------
