@@ -62,14 +62,11 @@ mod tests {
         let memory = Memory::default();
         let first = memory.take(2 * DECISION_BYTES_MAX);
         let (told, hears) = channel();
-        let waiting = {
-            let memory = memory.clone();
-            std::thread::spawn(move || {
-                let share = memory.take(1);
-                told.send(()).ok();
-                drop(share);
-            })
-        };
+        let waiting = std::thread::spawn(move || {
+            let share = memory.take(1);
+            told.send(()).ok();
+            drop(share);
+        });
         assert_eq!(
             hears.recv_timeout(Duration::from_millis(50)),
             Err(RecvTimeoutError::Timeout),

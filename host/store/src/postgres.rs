@@ -122,7 +122,7 @@ async fn write(on: &mut PgConnection, node: Uuid, batch: &[Write]) -> Result<Vec
                 placement,
             }),
             Write::Decide { event, run, decided, .. } if to_decide.insert(event.id) => {
-                decisions.push(Deciding { event, run: *run, decided })
+                decisions.push(Deciding { event, run: *run, decided });
             }
             Write::Settle { settle, .. } if to_settle.insert(settle.delivery) => settlements.push(settle),
             _ => {}

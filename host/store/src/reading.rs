@@ -223,6 +223,9 @@ pub struct AttemptView {
     pub response: Option<Vec<u8>>,
 }
 
+/// Id, type, content type, headers, payload and time of acceptance.
+type RecentRow = (Uuid, String, Option<String>, Option<String>, Vec<u8>, i64);
+
 type AttemptRow = (i64, i64, i64, Option<i64>, Option<String>, Option<String>, Option<Vec<u8>>);
 
 /// Which rows of a list: newest first, before an id, at most so many.
@@ -317,13 +320,12 @@ impl Store {
         sender: SenderId,
         limit: u32,
     ) -> Result<Vec<Event>, Error> {
-        let rows: Vec<(Uuid, String, Option<String>, Option<String>, Vec<u8>, i64)> =
-            on!(self, |pool| sqlx::query_as(sql::SELECT_RECENT_EVENTS)
-                .bind(tenant.as_uuid())
-                .bind(sender.as_uuid())
-                .bind(i64::from(limit))
-                .fetch_all(pool)
-                .await)?;
+        let rows: Vec<RecentRow> = on!(self, |pool| sqlx::query_as(sql::SELECT_RECENT_EVENTS)
+            .bind(tenant.as_uuid())
+            .bind(sender.as_uuid())
+            .bind(i64::from(limit))
+            .fetch_all(pool)
+            .await)?;
         rows.into_iter()
             .map(|(id, event_type, content_type, headers, payload, accepted_at)| {
                 Ok(Event {

@@ -47,6 +47,7 @@ pub enum Thing {
 }
 
 /// One change.
+#[expect(clippy::large_enum_variant, reason = "nearly every change writes a row")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     Put {
