@@ -1,7 +1,7 @@
 //! Hookyard: a webhook and event router that its users extend in WebAssembly.
 //!
 //! An event's path is the reading order: [`http`] takes a request, [`accept`] commits it, [`route`] lets the sender's
-//! plugin decide, [`deliver`] posts and settles. Beneath them stand the adapters, one technology each: [`store`],
+//! plugin decide, [`deliver`] posts and settles. Beneath them are the adapters, one technology each: [`store`],
 //! [`wasm`], [`egress`]. [`app`] alone knows them all. `ARCHITECTURE.md` beside this crate has the map and the promises.
 
 pub mod accept;

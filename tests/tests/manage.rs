@@ -262,7 +262,7 @@ async fn what_is_outside_the_scope_looks_absent(kind: Kind) {
     for (number, refusal) in refusals.into_iter().enumerate() {
         assert!(matches!(refusal, Err(Refusal::NotFound { .. })), "{number}: {refusal:?}");
     }
-    // Naming another tenant's environment is no way in either.
+    // Naming another tenant's environment does not help either.
     let environment = manage.environments(theirs, other.id).await.expect("listed")[0].id;
     let new = NewEndpoint {
         environment: Some(environment),

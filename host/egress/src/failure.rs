@@ -70,7 +70,7 @@ impl Failure {
                 if holds_tls_error(io) {
                     class = ErrorClass::Tls;
                 }
-                // EMFILE, ENFILE: we ran out of sockets, which is no fault of the receiver (D3).
+                // EMFILE, ENFILE: we ran out of sockets; that is not the receiver's fault (D3).
                 if matches!(io.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
                     return Self::new(ErrorClass::Internal, io.to_string());
                 }
@@ -82,7 +82,7 @@ impl Failure {
     }
 }
 
-/// Looks inside: an `io::Error` is no link of its own in a chain of causes, and the connector wraps one in another.
+/// Looks inside: an `io::Error` hides what it wraps from a chain of causes, and the connector wraps one in another.
 fn holds_tls_error(error: &std::io::Error) -> bool {
     error
         .get_ref()

@@ -119,7 +119,7 @@ fn bounded(source: impl std::io::Read) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// A file that is no text is as wrong as one that is no TOML; any other failure is not the file's.
+/// A file that is not text is as wrong as one that is not TOML; any other failure is not the file's.
 fn unreadable(file: &Path, error: std::io::Error) -> Failure {
     match error.kind() {
         std::io::ErrorKind::InvalidData => Failure::Usage(format!("{} is not applied: it is not UTF-8", file.display())),

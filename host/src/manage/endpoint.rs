@@ -14,7 +14,7 @@ use crate::{
     store::{Change, EndpointRow, Expected, PreviousSecret, Row, SecretText, SubscriptionRow, Thing},
 };
 
-/// Attempts at once to an endpoint unless it says otherwise: what a small receiver stands.
+/// Attempts at once to an endpoint unless it says otherwise: what a small receiver can bear.
 pub(super) const CONCURRENCY_DEFAULT: u32 = 5;
 
 /// All that is set for an endpoint, but for its secrets.

@@ -144,7 +144,7 @@ impl<K: Clone + Eq + Hash> Aggregate<K> {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State<K>> {
-        // Nothing that can panic runs under the lock, and a count is no reason to stop a server.
+        // Nothing that can panic runs under the lock, and a count is not worth stopping a server.
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -30,8 +30,8 @@ impl Store {
     }
 }
 
-/// Notices of configuration changes. They may be lost, and PgBouncer in transaction mode loses all: a poll stands
-/// beneath.
+/// Notices of configuration changes. They may be lost, and PgBouncer in transaction mode loses all of them, so there
+/// is a poll too.
 #[derive(Debug)]
 pub struct Announcements {
     pool: Option<sqlx::PgPool>,

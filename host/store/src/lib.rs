@@ -377,8 +377,8 @@ impl Store {
     }
 }
 
-/// Makes an empty database file that only its owner can read, for it holds payloads; the files SQLite puts beside it
-/// take after it. Whatever stands against that, SQLite will meet and say better.
+/// Makes an empty database file that only its owner can read, because it will hold payloads; the files SQLite makes beside
+/// it get the same rights. An error is left for SQLite to find: its message is better.
 fn create_private(path: &std::path::Path) {
     use std::os::unix::fs::OpenOptionsExt as _;
     drop(std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path));

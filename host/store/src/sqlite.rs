@@ -29,8 +29,8 @@ const STATEMENT_CACHE: usize = 32;
 /// Pages of write-ahead log before a commit folds them into the database: 16 MiB at 8 KiB pages.
 const CHECKPOINT_PAGES: u32 = 2_000;
 
-/// Spells a statement's parameters as SQLite's `?1`. `$1` is a *name* there, numbered by where it first stands; sqlx
-/// knows to read it as a number, rusqlite does not.
+/// Spells a statement's parameters as SQLite's `?1`. `$1` is a *name* there, numbered by where it first appears; sqlx
+/// reads it as a number, rusqlite does not.
 macro_rules! numbered {
     ($sql:expr) => {{
         const BYTES: [u8; $sql.len()] = question_marks($sql);

@@ -3,7 +3,11 @@
 //! Adapters and the domain are crates, so cargo holds their arrows; here their manifests are read, since a member that is not
 //! named cannot be used. The rooms inside the server's crate are held by their `use` lines.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{production_code, rust_files, shown, workspace};
 
@@ -193,6 +197,48 @@ fn one_dialect_knows_no_other() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The server's files below these rooms.
+fn rooms(names: &[&str]) -> Vec<PathBuf> {
+    let mut found = rust_files("host/src");
+    found.retain(|path| module_of(path).first().is_some_and(|room| names.contains(&room.as_str())));
+    found
+}
+
+/// A stage says by an enum what it refused. Which status and body that is, each dialect says: three APIs answer the same
+/// refusal in three ways.
+#[test]
+fn no_stage_answers_a_request() {
+    for path in rooms(&["accept", "deliver", "manage", "plugins", "route", "ruling"]) {
+        let code = production_code(&path);
+        for word in ["axum", "StatusCode", "IntoResponse"] {
+            assert!(!code.contains(word), "{} names {word}", shown(&path));
+        }
+    }
+}
+
+#[test]
+fn a_dialect_names_its_statuses_in_one_file() {
+    for path in rooms(&["http"]) {
+        let module = module_of(&path);
+        let dialect = module.len() > 2 && !SHARED.contains(&module[1].as_str());
+        if dialect && module[2] != "answers" {
+            assert!(!production_code(&path).contains("StatusCode"), "{} names a status", shown(&path));
+        }
+    }
+}
+
+/// What a plugin's configuration must be is asked of `plugins` or `manage`, which have the engine.
+#[test]
+fn no_edge_runs_a_plugin() {
+    for path in rooms(&["http", "cli"]) {
+        assert!(
+            !production_code(&path).contains("Engine"),
+            "{} has an engine of its own",
+            shown(&path)
+        );
+    }
 }
 
 #[test]

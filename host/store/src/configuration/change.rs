@@ -54,7 +54,7 @@ pub enum Change {
         row: Row,
         expected: Expected,
     },
-    /// The row stays, marked, for as long as facts name it; the credentials that stood for it are revoked with it.
+    /// The row stays, marked, for as long as facts name it; its credentials are revoked with it.
     Delete {
         thing: Thing,
         /// The revision it had when this was decided.

@@ -1,7 +1,7 @@
 //! Every SQL statement of the server, one constant each, by topic.
 //!
 //! A statement is one text for SQLite and PostgreSQL wherever the two agree. Where a batch reaches PostgreSQL as
-//! arrays in one round trip and SQLite as prepared single rows, the two stand side by side with the reason. [`all`]
+//! arrays in one round trip and SQLite as prepared single rows, the two are side by side with the reason. [`all`]
 //! lists them so that a test can prepare each on the databases it is meant for.
 
 mod accept;
