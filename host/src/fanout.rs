@@ -72,7 +72,7 @@ pub struct FanOut {
 
 impl FanOut {
     /// Begins to plan, at `now`.
-    pub fn new<'a>(deliveries: &'a dyn Deliveries, event: &'a Event, contents: &'a [NewContent], now: Timestamp) -> Planning<'a> {
+    pub fn planning<'a>(deliveries: &'a dyn Deliveries, event: &'a Event, contents: &'a [NewContent], now: Timestamp) -> Planning<'a> {
         Planning {
             deliveries,
             event,

@@ -73,7 +73,7 @@ impl Ruling {
         if candidates.endpoints.is_empty() {
             ruling.detail.drop = Some(no_endpoint(by, none_at_all));
         }
-        ruling.to_each(candidates.endpoints)
+        ruling.sent_to(candidates.endpoints)
     }
 
     /// A plugin answered, over these candidates. The decision has passed [`hookyard_domain::decision::check`].
@@ -82,7 +82,7 @@ impl Ruling {
         match decision {
             Decision::Pass => {
                 ruling.detail.answer = Some(Answer::Pass);
-                ruling.to_each(candidates.endpoints)
+                ruling.sent_to(candidates.endpoints)
             }
             Decision::Drop(reason) => {
                 ruling.detail.drop = Some(Reason {
@@ -106,7 +106,7 @@ impl Ruling {
             FailurePolicy::PassThrough if candidates.endpoints.is_empty() => {
                 ruling.detail.drop = Some(no_endpoint(DecidedBy::Sender, none_at_all));
             }
-            FailurePolicy::PassThrough => return ruling.to_each(candidates.endpoints),
+            FailurePolicy::PassThrough => return ruling.sent_to(candidates.endpoints),
         }
         ruling
     }
@@ -132,7 +132,7 @@ impl Ruling {
         }
     }
 
-    fn to_each(mut self, endpoints: Vec<Arc<Endpoint>>) -> Self {
+    fn sent_to(mut self, endpoints: Vec<Arc<Endpoint>>) -> Self {
         if !endpoints.is_empty() {
             self.outcome = EventState::Routed;
             self.targets = Targets::Each(endpoints);
@@ -192,7 +192,7 @@ impl Ruling {
     /// The rows to commit, with a place taken for each delivery that is due and finds one. `held_under` is the revision
     /// of the configuration that an event held now waits to see changed.
     pub fn into_rows(self, deliveries: &dyn Deliveries, event: &Event, held_under: i64, now: Timestamp) -> (Decided, FanOut) {
-        let mut fan_out = FanOut::new(deliveries, event, &self.contents, now);
+        let mut fan_out = FanOut::planning(deliveries, event, &self.contents, now);
         let received = |endpoint| Target {
             endpoint,
             payload: Payload::Received,

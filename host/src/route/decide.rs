@@ -42,6 +42,7 @@ const TRANSIENT_WAIT_FIRST: Duration = Duration::from_secs(1);
 const OVERRUNS_MAX: u8 = 2;
 
 /// What is to be done with an event.
+#[expect(clippy::large_enum_variant, reason = "nearly every step is a decision, and none is kept")]
 pub(super) enum Step {
     Decide {
         ruling: Ruling,

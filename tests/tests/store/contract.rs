@@ -228,7 +228,6 @@ pub fn routed(deliveries: Vec<NewDelivery>) -> Decided {
 }
 
 /// Hands an event to the store; the answer comes through the channel.
-
 pub fn hand_over(store: &Store, event: Event, decided: Option<Decided>, leased: Leased) -> oneshot::Receiver<Result<Accepted, Error>> {
     let (answer, answered) = oneshot::channel();
     let claim = event.idempotency_key.clone().map(|key| IdempotencyClaim {
@@ -305,7 +304,6 @@ pub async fn leased(store: &Store) -> (Vec<EventId>, Vec<DeliveryId>) {
 }
 
 /// The outcome of an attempt that a delivery goes on from, or ends with.
-
 pub fn result(delivery: DeliveryId, number: u32, state: DeliveryState, due_at: Timestamp) -> Settle {
     Settle {
         delivery,
