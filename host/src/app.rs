@@ -124,7 +124,7 @@ impl App {
                 store.without_lanes(),
                 Arc::clone(&configuration),
                 clock.clone(),
-                ask_plugins(store.without_lanes()),
+                ask_loaded(plugins.clone()),
             ),
             configuration: Arc::clone(&configuration),
             store: store.without_lanes(),
@@ -262,30 +262,38 @@ pub fn now() -> Timestamp {
     Clock::default().now()
 }
 
-/// How operations ask plugins about configurations. Here, because the stages that ask and answer do not know each other.
+/// How operations ask plugins about configurations where no server runs: from the modules in the table.
 pub fn ask_plugins(store: Store) -> AskPlugins {
     Arc::new(move |questions: Vec<ConfigQuestion>| {
         let store = store.clone();
-        Box::pin(async move {
-            let asked: Vec<_> = questions
-                .into_iter()
-                .map(|question| plugins::Question {
-                    tenant: question.tenant,
-                    plugin: question.plugin,
-                    config: question.config,
-                })
-                .collect();
-            let answers = plugins::check_configs(&store, &wasm::Settings::default(), &asked)
-                .await
-                .map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
-            Ok(answers
-                .into_iter()
-                .map(|answer| match answer {
-                    plugins::Answer::Accepted => ConfigAnswer::Accepted,
-                    plugins::Answer::Refused(problem) => ConfigAnswer::Refused(problem),
-                    plugins::Answer::NotAsked(why) => ConfigAnswer::NotAsked(why.to_string()),
-                })
-                .collect())
-        })
+        Box::pin(async move { answers(plugins::check_configs(&store, &wasm::Settings::default(), &asked(questions)).await) })
     })
+}
+
+/// How operations of this server ask plugins about configurations: by the modules it has loaded.
+fn ask_loaded(plugins: Plugins) -> AskPlugins {
+    Arc::new(move |questions: Vec<ConfigQuestion>| {
+        let plugins = plugins.clone();
+        Box::pin(async move { answers(plugins.check_configs(asked(questions)).await) })
+    })
+}
+
+/// The question of one stage in the words of the other: the stages do not know each other.
+fn asked(questions: Vec<ConfigQuestion>) -> Vec<plugins::Question> {
+    let question = |question: ConfigQuestion| plugins::Question {
+        tenant: question.tenant,
+        plugin: question.plugin,
+        config: question.config,
+    };
+    questions.into_iter().map(question).collect()
+}
+
+fn answers(answers: Result<Vec<plugins::Answer>, plugins::CheckError>) -> Result<Vec<ConfigAnswer>, String> {
+    let answers = answers.map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
+    let answer = |answer| match answer {
+        plugins::Answer::Accepted => ConfigAnswer::Accepted,
+        plugins::Answer::Refused(problem) => ConfigAnswer::Refused(problem),
+        plugins::Answer::NotAsked(why) => ConfigAnswer::NotAsked(why.to_string()),
+    };
+    Ok(answers.into_iter().map(answer).collect())
 }

@@ -1,17 +1,19 @@
 //! Asks plugins about configurations that are not in force yet.
 //!
-//! This is an operation of its own and needs no running server: `hookyard apply` asks before it writes. It never fails
-//! because of a plugin. One that has no version, or a version that does not load, is reported as not asked, so that a
+//! A server asks the modules it has loaded, [`Plugins::check_configs`]. `hookyard apply` asks before it writes and has no
+//! server around it: [`check_configs`] reads the modules from the table and compiles them. Neither fails because of a
+//! plugin. One that has no version, or a version that does not load, is reported as not asked, so that a
 //! broken plugin does not keep its owner from changing the configuration, perhaps the very change that mends it.
 
 use std::{collections::HashMap, sync::Arc};
 
 use hookyard_domain::{ContentHash, TenantId};
 
-use super::{reconcile::compile_stored, trial::check_config};
+use super::{Plugins, reconcile::compile_stored, trial::check_config};
 use crate::{
+    installed::Slot,
     store::{Error, Store},
-    wasm::{Engine, EngineError, Settings},
+    wasm::{Engine, EngineError, Module, Settings},
 };
 
 /// Would the active version of this plugin take this configuration?
@@ -53,6 +55,26 @@ pub enum CheckError {
     Interrupted,
 }
 
+impl Plugins {
+    /// Asks the versions that this node has loaded; the answers are in the order of the questions.
+    ///
+    /// # Errors
+    /// [`CheckError::Interrupted`] alone: the node is stopping.
+    pub async fn check_configs(&self, questions: Vec<Question>) -> Result<Vec<Answer>, CheckError> {
+        let installed = &self.0.parts.installed;
+        let slot_of = |question: &Question| installed.get(question.tenant?, &question.plugin);
+        let asked: Vec<_> = questions.into_iter().map(|question| (slot_of(&question), question)).collect();
+        let told = |(slot, question): (Option<Slot>, Question)| match slot {
+            None => no_active_version(&question),
+            Some(Slot::Unloadable { reason, .. }) => unloadable(&question, &reason),
+            Some(Slot::Ready(active)) => answer(&active.module, &question),
+        };
+        tokio::task::spawn_blocking(move || asked.into_iter().map(told).collect())
+            .await
+            .map_err(|_| CheckError::Interrupted)
+    }
+}
+
 /// Asks the active version of each plugin; the answers are in the order of the questions. Each version is compiled
 /// once however many questions there are for it, and one at a time, so memory never holds more than one of them.
 ///
@@ -85,6 +107,17 @@ fn no_active_version(question: &Question) -> Answer {
     Answer::NotAsked(NotAsked::NoActiveVersion { plugin })
 }
 
+fn unloadable(question: &Question, reason: &str) -> Answer {
+    Answer::NotAsked(NotAsked::Unloadable {
+        plugin: question.plugin.clone(),
+        reason: reason.to_owned(),
+    })
+}
+
+fn answer(module: &Module, question: &Question) -> Answer {
+    check_config(module, &question.config).map_or_else(Answer::Refused, |()| Answer::Accepted)
+}
+
 /// The places of the questions that have an active version to answer them, by that version.
 async fn group(store: &Store, questions: &[Question]) -> Result<HashMap<ContentHash, Vec<usize>>, Error> {
     let mut of_version: HashMap<ContentHash, Vec<usize>> = HashMap::new();
@@ -108,12 +141,9 @@ async fn group(store: &Store, questions: &[Question]) -> Result<HashMap<ContentH
 /// Compiles a version, asks it everything, and lets it go.
 fn ask(engine: &Engine, version: ContentHash, wasm: Option<&[u8]>, questions: &[Question]) -> Vec<Answer> {
     let compiled = compile_stored(engine, version, wasm);
-    let answer = |question: &Question| match &compiled {
-        Ok(module) => check_config(module, &question.config).map_or_else(Answer::Refused, |()| Answer::Accepted),
-        Err(reason) => Answer::NotAsked(NotAsked::Unloadable {
-            plugin: question.plugin.clone(),
-            reason: reason.clone(),
-        }),
+    let told = |question: &Question| match &compiled {
+        Ok(module) => answer(module, question),
+        Err(reason) => unloadable(question, reason),
     };
-    questions.iter().map(answer).collect()
+    questions.iter().map(told).collect()
 }

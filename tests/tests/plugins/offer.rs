@@ -19,6 +19,7 @@ use hookyard_tests::{
     on_both_databases,
     receiver::Receiver,
     routing::*,
+    server,
     setup::{Sender, SetupFile, Tenant},
 };
 
@@ -29,7 +30,8 @@ on_both_databases!(
     a_damaged_module_is_replaced_by_an_offer_of_the_same_version,
     a_version_that_loads_again_is_tried_in_time_and_renewed,
     events_of_a_version_that_cannot_be_loaded_are_held_with_the_reason_until_it_can,
-    a_question_about_a_configuration_never_fails_because_of_a_plugin
+    a_question_about_a_configuration_never_fails_because_of_a_plugin,
+    apply_goes_on_with_a_note_where_the_active_version_cannot_be_loaded
 );
 
 /// The plugin stage of one node, without a server around it.
@@ -246,6 +248,8 @@ async fn a_question_about_a_configuration_never_fails_because_of_a_plugin(kind: 
             .expect("nothing is wrong with the store")
     };
     let answers = ask().await;
+    let loaded = node.plugins.check_configs(questions.to_vec()).await;
+    assert_eq!(loaded.ok().as_ref(), Some(&answers), "a server's own modules answer alike");
     assert_eq!(&answers[..2], [Answer::Accepted, Answer::Accepted]);
     assert!(
         matches!(&answers[2], Answer::Refused(problem) if problem.starts_with("/mode: ")),
@@ -259,4 +263,26 @@ async fn a_question_about_a_configuration_never_fails_because_of_a_plugin(kind: 
     for answer in &answers[..3] {
         assert!(matches!(answer, Answer::NotAsked(NotAsked::Unloadable { .. })), "{answer:?}");
     }
+}
+
+/// `hookyard apply` used to end with an error, so a plugin that was broken kept its owner from any change at all.
+async fn apply_goes_on_with_a_note_where_the_active_version_cannot_be_loaded(kind: Kind) {
+    let receiver = Receiver::start().await;
+    let mut host = TestHost::builder(kind)
+        .setup(setup(&receiver, [sender_in("pass")]))
+        .plugin(TENANT, PLUGIN, version(1))
+        .start()
+        .await;
+    host.stop().await;
+    overwrite_modules(host.database(), b"spoilt").await;
+    let revision = host.store().revision().await.expect("the store reads");
+    let changed = setup(&receiver, [sender_in("pass").on_failure("dead-letter")]);
+    let path = changed.write_into(&host.database().folder().join("changed"));
+    let output = server::run(host.database(), &["apply", "--file", &path.to_string_lossy()]).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    for part in ["note", PLUGIN, "cannot be loaded", "damaged"] {
+        assert!(said.contains(part), "{part} is missing: {said}");
+    }
+    assert!(host.store().revision().await.expect("the store reads") > revision);
 }
