@@ -223,7 +223,7 @@ async fn apply_refuses_a_configuration_the_plugin_refuses_and_says_where(kind: K
     let output = server::run(host.database(), &["apply", "--file", &path.to_string_lossy()]).await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    for part in ["nothing is applied", "sender \"pass\"", "/mode: ", "`behave`"] {
+    for part in ["is not applied", "sender \"pass\"", "/mode: ", "`behave`"] {
         assert!(said.contains(part), "{part} is missing: {said}");
     }
     assert_eq!(host.store().revision().await.expect("the store reads"), revision);
