@@ -274,7 +274,7 @@ impl Explanation {
             });
         let outcome = match (decision.outcome, decision.decided_by) {
             _ if detail.failure.is_some() => "failed",
-            (EventState::Dropped, _) => "drop",
+            (EventState::Dropped | EventState::DeadLettered, _) => "drop",
             (_, DecidedBy::Plugin) if answer.is_none() => "deliver",
             _ => "pass",
         };

@@ -111,6 +111,17 @@ impl Ruling {
         ruling
     }
 
+    /// The sender was deleted while the event waited: nobody is left who could decide.
+    pub fn sender_deleted() -> Self {
+        let mut ruling = Self::new(DecidedBy::Sender, None, Vec::new());
+        ruling.outcome = EventState::DeadLettered;
+        ruling.detail.drop = Some(Reason {
+            code: "sender-deleted".to_owned(),
+            message: "the sender was deleted before the event was routed".to_owned(),
+        });
+        ruling
+    }
+
     /// A ruling by which nobody gets anything.
     fn new(by: DecidedBy, ran: Option<Ran>, passed_over: Vec<PassedOver>) -> Self {
         let mut detail = Detail {

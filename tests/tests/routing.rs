@@ -24,7 +24,8 @@ on_both_databases!(
     held_events_are_routed_in_the_order_of_their_acceptance_once_a_version_works,
     one_senders_backlog_does_not_come_before_the_others,
     a_stopped_plugins_backlog_stays_in_the_table_where_it_was,
-    events_of_a_version_that_does_not_load_are_held_with_the_reason_and_routed_by_the_next
+    events_of_a_version_that_does_not_load_are_held_with_the_reason_and_routed_by_the_next,
+    events_of_a_deleted_sender_end_with_that_reason
 );
 
 /// A node of its own on the host's database. Not registered: on SQLite that would end the host's leases.
@@ -275,5 +276,34 @@ async fn events_of_a_version_that_does_not_load_are_held_with_the_reason_and_rou
     assert!(failure.message.contains(PLUGIN), "{}", failure.message);
     host.put_plugin(TENANT, PLUGIN, &version(2));
     assert_eq!(ran(&delivered(&host, event).await), (hash(&version(2)), 2));
+    host.stop().await;
+}
+
+/// Nothing ever decided about them: a node waited for a sender it took for one it had not heard of yet.
+async fn events_of_a_deleted_sender_end_with_that_reason(kind: Kind) {
+    let receiver = Receiver::start().await;
+    let mut host = TestHost::builder(kind)
+        .setup(setup(&receiver, [sender_in("pass"), sender_in("gone")]))
+        .start()
+        .await;
+    // Without a version, one is held; another is accepted by a node that has not heard of the deletion.
+    let held = post(&host, "gone", "{}").await;
+    assert_eq!(decided(&host, held).await.0, EventState::Held);
+    let sender = sender_row(&host, "gone").await;
+    host.database().execute("UPDATE configuration SET revision = revision + 1").await;
+    host.database()
+        .execute("UPDATE sender SET deleted_at = 1, revision = (SELECT revision FROM configuration) WHERE name = 'gone'")
+        .await;
+    let other = OtherNode::start(&host).await;
+    let late = other.accept(&host, &sender, ["{}".to_owned()], Leased::ToNobody).await;
+    for event in [held, late[0].id] {
+        let end = wait::until("the event has ended", async || {
+            let (state, explanation) = decided(&host, event).await;
+            (state == EventState::DeadLettered).then_some(explanation)
+        })
+        .await;
+        assert_eq!(end.detail.drop.expect("it says why").code, "sender-deleted");
+    }
+    other.stop().await;
     host.stop().await;
 }

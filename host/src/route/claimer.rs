@@ -10,23 +10,22 @@
 //! events it sets free, and they come in the order of their acceptance, at the pace at which they are routed.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     time::Duration,
 };
 
-use hookyard_domain::{EventId, SenderId, Timestamp, failure::FailurePolicy};
+use hookyard_domain::{EventId, Scope, SenderId, Timestamp, failure::FailurePolicy};
 use tokio::time::Instant;
 
 use super::{
     Inner, Route,
     breakers::Standing,
     holding::{Loaded, releases_below},
-    queue::{Room, Wake},
+    queue::{Owner, Queued, Room, Wake},
 };
 use crate::{
-    fanout::Routing as _,
     installed::Slot,
-    store::{Error, HeldEvent, Search},
+    store::{Error, Search},
 };
 
 /// How often the table is searched without a reason.
@@ -50,6 +49,7 @@ pub(super) async fn run(route: Route) {
         route: route.clone(),
         last: None,
         held_searched: None,
+        deleted: HashSet::new(),
     };
     while !route.is_closing() {
         let pause = match claimer.search().await {
@@ -75,6 +75,8 @@ struct Claimer {
     last: Option<SenderId>,
     /// When held events were last searched for to the end, and under which revision of the configuration.
     held_searched: Option<(Instant, i64)>,
+    /// Senders that have events and were found to be deleted: nobody else could ever decide about these.
+    deleted: HashSet<SenderId>,
 }
 
 /// A sender with events to claim.
@@ -156,8 +158,13 @@ impl Claimer {
             for (sender, lowest) in held {
                 if let Some(revision) = self.releases_below(sender).filter(|revision| lowest < *revision) {
                     below.insert(sender, revision);
+                } else if self.is_deleted(sender).await? {
+                    below.insert(sender, i64::MAX);
                 }
             }
+        }
+        for sender in below.keys() {
+            self.is_deleted(*sender).await?;
         }
         let mut wanted: VecDeque<Wanted> = below
             .into_iter()
@@ -166,6 +173,27 @@ impl Claimer {
         let first = wanted.partition_point(|one| self.last.is_some_and(|last| one.sender <= last));
         wanted.rotate_left(first);
         Ok(wanted)
+    }
+
+    /// Whether a sender that the snapshot does not know was deleted, rather than not heard of yet.
+    async fn is_deleted(&mut self, sender: SenderId) -> Result<bool, Error> {
+        let parts = &self.route.0.parts;
+        if self.deleted.contains(&sender) {
+            return Ok(true);
+        }
+        if parts.configuration.current().senders.contains_key(&sender) {
+            return Ok(false);
+        }
+        let is_gone = match parts.store.sender_row(Scope::Operator, sender).await {
+            Ok(row) => row.is_none(),
+            // A row that cannot be read is set aside; its events wait until it can be.
+            Err(Error::Corrupt { .. }) => false,
+            Err(error) => return Err(error),
+        };
+        if is_gone {
+            self.deleted.insert(sender);
+        }
+        Ok(is_gone)
     }
 
     fn releases_below(&self, sender: SenderId) -> Option<i64> {
@@ -184,8 +212,13 @@ impl Claimer {
         let (route, sender) = (self.route.clone(), one.sender);
         let parts = &route.0.parts;
         let now = parts.clock.now();
-        let Some(standing) = self.standing(sender, now) else {
-            return Ok(Claimed::All);
+        let (owner, standing) = if self.deleted.contains(&sender) {
+            (Owner::Deleted, Standing::Runs)
+        } else {
+            let Some(standing) = self.standing(sender, now) else {
+                return Ok(Claimed::All);
+            };
+            (Owner::Sender, standing)
         };
         if let Standing::Stopped { until } = standing {
             return Ok(Claimed::NotBefore(until));
@@ -214,7 +247,9 @@ impl Claimer {
             _ => Claimed::Some,
         };
         for held in claimed {
-            hand_over(&route, sender, held);
+            route.queue().take(sender, held.event.id, held.event.payload.len());
+            let queued = Queued { held, owner, overruns: 0 };
+            route.enqueue(sender, queued);
         }
         Ok(outcome)
     }
@@ -249,9 +284,4 @@ impl Claimer {
         }
         Ok(())
     }
-}
-
-fn hand_over(route: &Route, sender: SenderId, held: HeldEvent) {
-    route.queue().take(sender, held.event.id, held.event.payload.len());
-    route.hand_over(held);
 }

@@ -17,7 +17,7 @@ use super::{
     breakers::{Breakers, Change, verdict},
     failure_log::FailureLog,
     holding::{Loaded, held_under},
-    queue::Queued,
+    queue::{Owner, Queued},
 };
 use crate::{
     configuration::{Sender, Snapshot},
@@ -78,6 +78,9 @@ pub(super) fn decide(parts: &Parts, breakers: &Breakers, log: &FailureLog, snaps
     let now = parts.clock.now();
     let held = &queued.held;
     let event = &held.event;
+    if queued.owner == Owner::Deleted {
+        return ruled(Ruling::sender_deleted(), snapshot.revision);
+    }
     let Some(sender) = event.source.sender().and_then(|sender| snapshot.senders.get(&sender)) else {
         return Step::Postpone {
             due_at: now.plus(UNKNOWN_WAIT),
@@ -171,20 +174,20 @@ impl Asked<'_> {
         );
         let result = result.and_then(|decision| checked(decision, candidates.endpoints.len()));
         let now = parts.clock.now();
-        let overran = matches!(&result, Err(failure) if failure.class == FailureClass::CpuBudget);
-        let step = match &result {
-            Err(_) if overran && queued.overruns + 1 < OVERRUNS_MAX => Some(Step::RunAgain),
-            Err(failure) if may_pass(failure.class, held.failures) => Some(Step::Postpone {
-                due_at: now.plus(wait(held.failures)),
-                failures: held.failures + 1,
-            }),
-            _ => None,
-        };
+        let class = result.as_ref().err().map(|failure| failure.class);
+        let step = class.and_then(|class| tried_again(class, queued.overruns, held.failures, now));
         let verdict = match step {
             Some(Step::RunAgain) => Verdict::Unknown,
             _ => verdict(&result, admitted),
         };
-        let change = self.breakers.report(sender.id, version, admitted, verdict, now);
+        let change = match (
+            self.breakers.report(sender.id, version, admitted, verdict, now),
+            sender.failure_policy,
+        ) {
+            // Only an event that is to be held can wait for the plugin; the others go by the policy at once.
+            (Change::Stopped { .. }, FailurePolicy::DeadLetter | FailurePolicy::PassThrough) => Change::None,
+            (change, _) => change,
+        };
         let step = step.unwrap_or_else(|| {
             let ruling = match result {
                 Ok(decision) => Ruling::decided(candidates, decision, ran),
@@ -236,13 +239,17 @@ fn stopped(plugin: &str) -> PluginFailure {
     }
 }
 
-/// Whether the same run may succeed later. What the plugin calls transient is believed so many times; what the host
-/// starved is the host's fault and never ends in the sender's failure policy.
-fn may_pass(class: FailureClass, failures: u32) -> bool {
+/// How an event whose run failed is tried again, if the same run may succeed later. What the plugin calls transient is
+/// believed so many times; what the host starved is the host's fault and never ends in the sender's failure policy.
+fn tried_again(class: FailureClass, overruns: u8, failures: u32, now: Timestamp) -> Option<Step> {
     match class {
-        FailureClass::Transient => failures < TRANSIENT_TRIES_MAX,
-        FailureClass::WallCap => true,
-        _ => false,
+        FailureClass::CpuBudget if overruns + 1 < OVERRUNS_MAX => Some(Step::RunAgain),
+        FailureClass::Transient if failures >= TRANSIENT_TRIES_MAX => None,
+        FailureClass::Transient | FailureClass::WallCap => Some(Step::Postpone {
+            due_at: now.plus(wait(failures)),
+            failures: failures + 1,
+        }),
+        _ => None,
     }
 }
 
@@ -258,4 +265,42 @@ fn seed(key: &[u8; 32], event: EventId, version: ContentHash) -> u64 {
     text[48..].copy_from_slice(version.as_bytes());
     let hash = ContentHash::of(&text);
     u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("a hash has more than 8 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_000_000);
+
+    /// An idle host held one event in some hundred thousand for a moment in which it was busy with something else.
+    #[test]
+    fn the_first_overrun_of_an_event_is_forgiven_and_the_second_is_the_plugins() {
+        assert!(matches!(tried_again(FailureClass::CpuBudget, 0, 0, NOW), Some(Step::RunAgain)));
+        assert!(tried_again(FailureClass::CpuBudget, 1, 0, NOW).is_none());
+    }
+
+    #[test]
+    fn what_may_pass_is_postponed_ever_longer_and_what_is_transient_not_for_ever() {
+        let wait_s = |class, failures| match tried_again(class, 0, failures, NOW) {
+            Some(Step::Postpone { due_at, failures: next }) => {
+                assert_eq!(next, failures + 1);
+                Some(due_at.since(NOW).as_secs())
+            }
+            _ => None,
+        };
+        let waits: Vec<_> = (0..7).map(|failures| wait_s(FailureClass::Transient, failures)).collect();
+        assert_eq!(waits, [Some(1), Some(2), Some(4), Some(8), Some(16), None, None]);
+        assert_eq!(wait_s(FailureClass::WallCap, 1_000), Some(60), "the host's fault");
+        assert_eq!(wait_s(FailureClass::Trap, 0), None);
+    }
+
+    #[test]
+    fn a_seed_is_the_same_for_a_repeat_and_another_for_anything_else() {
+        let (event, version) = (EventId::new_v7(NOW, [1; 10]), ContentHash::of(b"1"));
+        let one = seed(&[7; 32], event, version);
+        assert_eq!(one, seed(&[7; 32], event, version));
+        assert_ne!(one, seed(&[8; 32], event, version));
+        assert_ne!(one, seed(&[7; 32], event, ContentHash::of(b"2")));
+    }
 }

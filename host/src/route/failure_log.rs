@@ -53,3 +53,58 @@ impl FailureLog {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        sync::{Arc, Mutex},
+    };
+
+    use super::*;
+    use crate::ruling::samples::{PLUGIN, Sample};
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no test panics under it").write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A bad version once wrote a line for each of 500,000 events.
+    #[test]
+    fn a_flood_of_failures_is_two_lines_and_counts_all_of_them() {
+        const FAILURES: usize = 500_000;
+        let (log, lines) = (FailureLog::new(&Metrics::default()), Lines::default());
+        let sender = Sample::at(1).sender();
+        let failure = PluginFailure {
+            class: FailureClass::Trap,
+            code: String::new(),
+            message: "unreachable executed".to_owned(),
+        };
+        let now = Timestamp::from_micros(1_000_000);
+        let into = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || into.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            for _ in 0..FAILURES {
+                log.failed(&sender, PLUGIN, Some(ContentHash::of(b"bad")), &failure, now);
+            }
+            log.tell_rest(now);
+            log.tell_rest(now.plus(INTERVAL));
+            log.tell_rest(now.plus(2 * INTERVAL));
+        });
+        let text = String::from_utf8(lines.0.lock().expect("no test panics under it").clone()).expect("a log is text");
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.contains("trap: unreachable executed"), "{text}");
+        assert!(text.contains(&format!("left_out={}", FAILURES - 1)), "{text}");
+    }
+}

@@ -30,7 +30,7 @@ use self::{
     breakers::{Breakers, Change},
     decide::{Step, Turn},
     failure_log::FailureLog,
-    queue::{Queue, Queued, Wake},
+    queue::{Owner, Queue, Queued, Wake},
 };
 use crate::{
     clock::Clock,
@@ -300,7 +300,8 @@ impl Routing for Route {
 
     fn hand_over(&self, held: HeldEvent) {
         if let Some(sender) = held.event.source.sender() {
-            self.enqueue(sender, Queued { held, overruns: 0 });
+            let owner = Owner::Sender;
+            self.enqueue(sender, Queued { held, owner, overruns: 0 });
         }
     }
 

@@ -31,8 +31,18 @@ const REFILL: usize = PLACES / 8;
 /// An event in the queue.
 pub struct Queued {
     pub held: HeldEvent,
+    pub owner: Owner,
     /// Runs so far that used up their processor time. Known to this node only: a restart forgives one.
     pub overruns: u8,
+}
+
+/// What became of an event's sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// It is there, as far as is known.
+    Sender,
+    /// It was deleted, so nobody is left who could decide.
+    Deleted,
 }
 
 #[derive(Default)]

@@ -38,6 +38,7 @@ fn event(n: usize) -> Queued {
             failures: 0,
             run: 1,
         },
+        owner: Owner::Sender,
         overruns: 0,
     }
 }
