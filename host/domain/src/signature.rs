@@ -27,6 +27,14 @@ use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
 use crate::hex;
 pub use keys::{InRotation, SigningKey, SigningKeys};
 
+/// The headers of a signed delivery (Standard Webhooks, specification, "Webhook headers"): what receivers deduplicate by,
+/// when the attempt was made, and the signature. A profile may add one of its own for a signature over the body alone.
+pub const ID_HEADER: &str = "webhook-id";
+/// See [`ID_HEADER`].
+pub const TIMESTAMP_HEADER: &str = "webhook-timestamp";
+/// See [`ID_HEADER`].
+pub const SIGNATURE_HEADER: &str = "webhook-signature";
+
 /// What a signature over the body alone begins with.
 const BODY_SCHEME: &str = "sha256=";
 

@@ -9,15 +9,15 @@ use bytes::Bytes;
 use hookyard_domain::{
     Timestamp,
     profile::{Profile, envelope::WRAPPED_CONTENT_TYPE},
-    signature::SigningKeys,
+    signature::{ID_HEADER, SIGNATURE_HEADER, SigningKeys, TIMESTAMP_HEADER},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::store::HeldDelivery;
 
-const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
-const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+const WEBHOOK_ID: HeaderName = HeaderName::from_static(ID_HEADER);
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static(TIMESTAMP_HEADER);
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static(SIGNATURE_HEADER);
 
 /// What is posted to the endpoint's URL.
 #[derive(Debug)]
@@ -55,8 +55,8 @@ impl Request {
         headers.insert(header::CONTENT_TYPE, value("content-type", content_type)?);
         let id = delivery.event.to_string();
         let signature = keys.standard(profile.in_rotation, &id, at, &body);
-        headers.insert(WEBHOOK_SIGNATURE, value("webhook-signature", &signature)?);
-        headers.insert(WEBHOOK_ID, value("webhook-id", &id)?);
+        headers.insert(WEBHOOK_SIGNATURE, value(SIGNATURE_HEADER, &signature)?);
+        headers.insert(WEBHOOK_ID, value(ID_HEADER, &id)?);
         headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(at.as_secs()));
         if let Some(name) = profile.body_signature_header {
             headers.insert(HeaderName::from_static(name), value(name, &keys.body(&body))?);

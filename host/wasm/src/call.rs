@@ -14,10 +14,10 @@ use hookyard_domain::failure::{FailureClass, PluginFailure};
 use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, Trap, UpdateDeadline};
 
+use super::ambient::{Clock, Random};
 use super::engine::Engine;
 use super::limits::{CallLimits, Denied, Limiter, Meter, Overrun};
 use super::log::{Log, LogLine};
-use super::replay::{Clock, Random};
 use super::wasi::{self, Handles};
 
 /// Everything that decides how a run goes, apart from the arguments of the function.

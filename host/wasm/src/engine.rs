@@ -16,7 +16,10 @@ use std::time::Duration;
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::limits::{CORE_INSTANCES_MAX, CallLimits, MEMORIES_MAX, MEMORY_BYTES_CEILING, TABLE_ELEMENTS_MAX, TABLES_MAX};
+use super::limits::{
+    CORE_INSTANCES_MAX, CPU_BUDGET_DEFAULT, CallLimits, MEMORIES_MAX, MEMORY_BYTES_CEILING, MEMORY_BYTES_DEFAULT, TABLE_ELEMENTS_MAX,
+    TABLES_MAX, WALL_CAP_DEFAULT,
+};
 use super::seats::{Seat, Seats};
 
 /// Seats beyond the routing calls, for checks of uploads and configurations, which must not wait behind a busy route.
@@ -60,10 +63,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             concurrent_calls_max: 4,
-            memory_bytes_max: 32 << 20,
-            // Measured on a 7 KB event: Rust 0.04 ms, QuickJS 0.2, CPython 1.3. The rest is for large events.
-            cpu_budget: Duration::from_millis(20),
-            wall_cap: Duration::from_secs(2),
+            memory_bytes_max: MEMORY_BYTES_DEFAULT,
+            cpu_budget: CPU_BUDGET_DEFAULT,
+            wall_cap: WALL_CAP_DEFAULT,
             // Holds a SpiderMonkey component (12 MB); CPython (18 MB) has to be asked for.
             module_bytes_max: 16 << 20,
             output_bytes_max: 16 << 20,
@@ -220,7 +222,7 @@ impl Drop for Inner {
 fn config(allocation: Allocation, seats: u32) -> Config {
     let mut config = Config::new();
     config
-        // Proposals no router needs. Threads and relaxed SIMD would also end replay; memory64 has no bound to rely on.
+        // Proposals no router needs. With threads or relaxed SIMD a run could not be repeated; memory64 has no bound to rely on.
         .wasm_gc(false)
         .wasm_function_references(false)
         .wasm_exceptions(false)

@@ -13,9 +13,10 @@
 //! `hookyard_domain::decision::check`, in the routing stage.
 //!
 //! Read on in `engine.rs` for how instances are made, `call.rs` for one run, `limits.rs` for what stops it,
-//! `contract/` for the types of each version, `wasi.rs` and `replay.rs` for the little world a guest sees, `inspect.rs` and
+//! `contract/` for the types of each version, `wasi.rs` and `ambient.rs` for the little world a guest sees, `inspect.rs` and
 //! `refusal.rs` for uploads.
 
+mod ambient;
 mod call;
 mod contract;
 mod engine;
@@ -24,7 +25,6 @@ mod interface;
 mod limits;
 mod log;
 mod refusal;
-mod replay;
 mod seats;
 mod wasi;
 

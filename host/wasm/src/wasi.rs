@@ -13,9 +13,9 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{ComponentType, LinkerInstance, Lower, Resource, ResourceTable, ResourceType, Val, WasmList};
 
+use super::ambient::Clock;
 use super::call::State;
 use super::log::Stream;
-use super::replay::Clock;
 
 /// Handles one run may hold open. A standard library needs three streams and a pollable.
 const HANDLES_MAX: usize = 64;
