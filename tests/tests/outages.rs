@@ -1,4 +1,4 @@
-//! What the server does while something it stands on is away: the system's resolver, and the database while it stops.
+//! What the server does while something it needs is away: the system's resolver, and the database while it stops.
 //!
 //! The outages are real: a name server that does not answer, a wire that is cut.
 
