@@ -8,6 +8,7 @@
 //! Not checked here: who may call which endpoint, and what the body holds.
 
 mod failure;
+mod lookup;
 mod resolver;
 mod upload;
 

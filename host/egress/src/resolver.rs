@@ -5,6 +5,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use hookyard_domain::address::{AddressPolicy, Forbidden};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+use super::lookup::LookUps;
+
 /// The name has an address no delivery may go to.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -25,7 +27,7 @@ enum Problem {
     #[error("the resolver did not answer within {} s", .0.as_secs_f32())]
     NoAnswer(Duration),
     #[error("{0}")]
-    Failed(std::io::Error),
+    Failed(String),
 }
 
 impl Unresolved {
@@ -35,12 +37,9 @@ impl Unresolved {
         match &self.problem {
             Problem::NoAddress => false,
             Problem::NoAnswer(_) => true,
-            Problem::Failed(error) => {
-                let text = error.to_string();
-                ["Temporary failure in name resolution", "Try again"]
-                    .iter()
-                    .any(|sign| text.contains(sign))
-            }
+            Problem::Failed(text) => ["Temporary failure in name resolution", "Try again"]
+                .iter()
+                .any(|sign| text.contains(sign)),
         }
     }
 }
@@ -48,13 +47,18 @@ impl Unresolved {
 pub(super) struct CheckedResolver {
     policy: Arc<AddressPolicy>,
     deadline: Duration,
+    look_ups: LookUps,
 }
 
 impl CheckedResolver {
     /// `deadline` ends a look-up before whatever waits for it gives up, which could no longer tell that it was our
     /// resolver and not the receiver that was silent (D3).
     pub(super) fn new(policy: Arc<AddressPolicy>, deadline: Duration) -> Self {
-        Self { policy, deadline }
+        Self {
+            policy,
+            deadline,
+            look_ups: LookUps::default(),
+        }
     }
 }
 
@@ -62,24 +66,24 @@ impl Resolve for CheckedResolver {
     /// One forbidden address among several refuses the name: a name that mixes public and private addresses is either
     /// a mistake or an attack, and which address a client would pick is chance.
     fn resolve(&self, name: Name) -> Resolving {
-        let (policy, deadline) = (Arc::clone(&self.policy), self.deadline);
+        let (policy, deadline, look_ups) = (Arc::clone(&self.policy), self.deadline, self.look_ups.clone());
         Box::pin(async move {
             let unresolved = |problem| Unresolved {
                 name: name.as_str().to_owned(),
                 problem,
             };
-            let found: Vec<SocketAddr> = tokio::time::timeout(deadline, tokio::net::lookup_host((name.as_str(), 0)))
+            let found = tokio::time::timeout(deadline, look_ups.of(name.as_str()))
                 .await
                 .map_err(|_| unresolved(Problem::NoAnswer(deadline)))?
-                .map_err(|error| unresolved(Problem::Failed(error)))?
-                .collect();
+                .map_err(|text| unresolved(Problem::Failed(text)))?;
             if found.is_empty() {
                 return Err(unresolved(Problem::NoAddress).into());
             }
             for address in &found {
-                policy.check(address.ip()).map_err(Refused)?;
+                policy.check(*address).map_err(Refused)?;
             }
-            Ok(Box::new(found.into_iter()) as Addrs)
+            // The connector puts the URL's port in.
+            Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
     }
 }
