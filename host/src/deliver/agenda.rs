@@ -1,7 +1,7 @@
 //! The agenda: which endpoints to ask the table for, and when.
 //!
 //! Whoever leaves work in the table notes it here, so that the claimer asks for the endpoints that have something due
-//! and for no other. It is a hint, kept in memory and lost without harm: a search through the whole table, now and then,
+//! and for no other. It is a hint, kept in memory and lost without harm: a look through the whole table, now and then,
 //! finds what nobody noted.
 
 use std::collections::{BTreeSet, HashMap};

@@ -2,7 +2,7 @@
 //!
 //! It asks endpoint by endpoint, when the agenda says that one has something due, and for no more than there is room for:
 //! so a million deliveries waiting for one dead endpoint neither fill the window nor cost the others anything (D4). Once a
-//! second it searches the whole table for endpoints with waiting work, because another process may have put some there,
+//! second it looks through the whole table for endpoints with waiting work, because another process may have put some there,
 //! and less often when that takes long.
 
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::{
     store::{Error, Search, Waiting},
 };
 
-/// How often the table is searched without a reason: what a replay by another process waits at most.
-const SEARCH_EVERY: Duration = Duration::from_secs(1);
-/// A search that takes long is made less often, so that this process spends a twentieth of its time with it at most.
-const REST_PER_SEARCH: u32 = 20;
+/// How often the table is looked through without a reason: what a replay by another process waits at most.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A look that takes long is made less often, so that this process spends a twentieth of its time with it at most.
+const REST_PER_LOOK: u32 = 20;
 /// Deliveries per claim: past about a hundred a larger claim no longer lowers the cost per row.
 const CLAIM_MAX: usize = 128;
 /// Claims at once: they share a commit, and more would hold up the decisions that are written beside them.
@@ -57,22 +57,22 @@ enum Task {
 }
 
 pub(super) async fn run(deliver: Deliver) {
-    let mut next_search = Instant::now();
+    let mut next_look = Instant::now();
     while !deliver.is_closing() {
-        let rest = match round(&deliver, &mut next_search).await {
+        let rest = match round(&deliver, &mut next_look).await {
             Ok(Claimed::MoreMayBeDue) => continue,
             Ok(Claimed::Enough) => REST,
             Err(Error::Closed) => return,
             Err(error) => {
                 tracing::warn!(%error, "cannot claim due deliveries");
-                next_search = Instant::now();
+                next_look = Instant::now();
                 PAUSE_AFTER_FAILURE
             }
         };
         tokio::time::sleep(rest).await;
-        let until_search = next_search.saturating_duration_since(Instant::now());
+        let until_next_look = next_look.saturating_duration_since(Instant::now());
         let next_due = deliver.with_agenda(|agenda| agenda.next());
-        let pause = next_due.map_or(until_search, |due| due.since(deliver.0.clock.now()).min(until_search));
+        let pause = next_due.map_or(until_next_look, |due| due.since(deliver.0.clock.now()).min(until_next_look));
         tokio::select! {
             () = deliver.0.claimer.notified() => {}
             () = tokio::time::sleep(pause) => {}
@@ -82,14 +82,14 @@ pub(super) async fn run(deliver: Deliver) {
 }
 
 /// Claims for every endpoint that has something due, each at most once.
-async fn round(deliver: &Deliver, next_search: &mut Instant) -> Result<Claimed, Error> {
+async fn round(deliver: &Deliver, next_look: &mut Instant) -> Result<Claimed, Error> {
     if deliver.0.store.doubts().deliveries.search() == Search::Now {
         release_strays(deliver).await?;
     }
     let begun = Instant::now();
-    if begun >= *next_search {
-        search(deliver).await?;
-        *next_search = Instant::now() + (begun.elapsed() * REST_PER_SEARCH).max(SEARCH_EVERY);
+    if begun >= *next_look {
+        look(deliver).await?;
+        *next_look = Instant::now() + (begun.elapsed() * REST_PER_LOOK).max(LOOK_EVERY);
     }
     let now = deliver.0.clock.now();
     let due: Vec<_> = deliver.with_agenda(|agenda| std::iter::from_fn(|| agenda.take_due(now)).collect());
@@ -123,7 +123,7 @@ impl Claimed {
 }
 
 /// Puts on the agenda whose work waits in the table.
-async fn search(deliver: &Deliver) -> Result<(), Error> {
+async fn look(deliver: &Deliver) -> Result<(), Error> {
     let now = deliver.0.clock.now();
     let waiting = deliver.0.store.waiting_endpoints(now).await?;
     deliver.with_agenda(|agenda| match waiting {
@@ -143,7 +143,7 @@ async fn search(deliver: &Deliver) -> Result<(), Error> {
 fn task(deliver: &Deliver, endpoint: EndpointId, now: Timestamp) -> Task {
     match deliver.0.configuration.current().endpoints.get(&endpoint) {
         None => return Task::FindOutWhy,
-        // Its deliveries wait, and use up no attempt, until it is active again: a search finds them then.
+        // Its deliveries wait, and use up no attempt, until it is active again: the next look finds them then.
         Some(endpoint) if endpoint.status != EndpointStatus::Active => return Task::Leave,
         Some(_) => {}
     }

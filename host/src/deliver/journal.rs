@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hookyard_domain::{DeliveryState, EndpointId, Timestamp};
 
-use super::window::Turn;
+use super::window::Became;
 use crate::{
     configuration::Endpoint,
     store::{HeldDelivery, Settle},
@@ -65,14 +65,14 @@ impl Journal {
     }
 
     /// An endpoint's receiver stopped working, still does not work, or works again.
-    pub fn turn(endpoint: &Endpoint, turn: Turn, now: Timestamp) {
+    pub fn endpoint(endpoint: &Endpoint, became: Became, now: Timestamp) {
         let (tenant, endpoint) = (&endpoint.tenant.name, &endpoint.name);
-        match turn {
-            Turn::Blocked { since, until } if since == now => {
+        match became {
+            Became::Blocked { since, until } if since == now => {
                 tracing::warn!(tenant, endpoint, %until, "the endpoint failed too often in a row; its deliveries wait");
             }
-            Turn::Blocked { since, until } => tracing::debug!(tenant, endpoint, %since, %until, "the endpoint still does not work"),
-            Turn::Recovered => tracing::info!(tenant, endpoint, "the endpoint works again"),
+            Became::Blocked { since, until } => tracing::debug!(tenant, endpoint, %since, %until, "the endpoint still does not work"),
+            Became::Working => tracing::info!(tenant, endpoint, "the endpoint works again"),
         }
     }
 

@@ -10,8 +10,10 @@
 //! node is full its workers go round among the endpoints, one attempt each. Places, bytes and workers are all shared by
 //! the rules of [`super::share`].
 
+mod queue;
+
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     time::Duration,
 };
 
@@ -20,6 +22,7 @@ use hookyard_domain::{
     breaker::{Admit, Breaker, Settings, State, Verdict},
 };
 
+use self::queue::{InLine, Lines, Queue};
 use super::{
     sending::{SMALL_BODY_BYTES, Sending, Share},
     share::{Pool, Standing},
@@ -45,65 +48,6 @@ const SETTINGS_UNTIL_KNOWN: Settings = Settings {
     failures_to_block: 1,
     block_for: Duration::from_mins(5),
 };
-
-/// What one endpoint has in the window.
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<HeldDelivery>,
-    /// Bytes of the waiting bodies that are in memory.
-    body_bytes: usize,
-    /// Places taken: reserved, waiting or in flight.
-    places: usize,
-    /// There is more in the table than there were places for.
-    backlog: bool,
-    workers: usize,
-    /// Workers that were started and have not taken a delivery yet.
-    starting: usize,
-    concurrency_max: usize,
-    line: Line,
-    /// For the large body at the head, once there is room for it.
-    share: Option<Share>,
-    /// Attempts in flight that have lasted long.
-    slow_attempts: usize,
-    /// How the last attempt to end had done.
-    last: Standing,
-    breaker: Option<Breaker>,
-    /// When the endpoint was first left alone, without a success since.
-    blocked_since: Option<Timestamp>,
-}
-
-/// Where an endpoint stands in line, at most once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Line {
-    #[default]
-    None,
-    ForWorker,
-    ForBytes,
-}
-
-/// Endpoints in line, those of each standing by themselves.
-#[derive(Default)]
-struct Lines([VecDeque<EndpointId>; 3]);
-
-impl Lines {
-    fn of(&mut self, standing: Standing) -> &mut VecDeque<EndpointId> {
-        &mut self.0[standing as usize]
-    }
-
-    fn is_empty(&self, standing: Standing) -> bool {
-        self.0[standing as usize].is_empty()
-    }
-}
-
-impl Queue {
-    fn standing(&self) -> Standing {
-        if self.slow_attempts > 0 { Standing::Slow } else { self.last }
-    }
-
-    fn has_work_for_another_worker(&self) -> bool {
-        self.waiting.len() > self.starting && self.workers < self.concurrency_max && self.line != Line::ForBytes
-    }
-}
 
 /// What an endpoint has room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,13 +84,13 @@ pub struct Picked {
 
 /// What an attempt changed for its endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum Became {
     /// It is left alone until then; `since` is when that began.
     Blocked {
         since: Timestamp,
         until: Timestamp,
     },
-    Recovered,
+    Working,
 }
 
 /// Whether the table may now be asked for more of an endpoint's work.
@@ -302,7 +246,7 @@ impl Window {
                 continue;
             };
             let Some(queue) = self.queues.get_mut(&endpoint) else { continue };
-            queue.line = Line::None;
+            queue.line = InLine::No;
             if queue.standing() != standing {
                 // It stood in line for so long that it is known better now; perhaps it comes first for that.
                 self.line_up_for_worker(endpoint);
@@ -313,7 +257,7 @@ impl Window {
                 continue;
             }
             if self.workers.free(standing) == 0 {
-                queue.line = Line::ForWorker;
+                queue.line = InLine::ForWorker;
                 self.for_worker.of(standing).push_front(endpoint);
                 next += 1;
                 continue;
@@ -373,7 +317,7 @@ impl Window {
                         break;
                     }
                 }
-                queue.line = Line::None;
+                queue.line = InLine::No;
                 self.line_up_for_worker(endpoint);
             }
         }
@@ -395,8 +339,8 @@ impl Window {
                 share = self.sending.take(endpoint, standing, length(first));
             }
             if share.is_none() {
-                if queue.line == Line::None {
-                    queue.line = Line::ForBytes;
+                if queue.line == InLine::No {
+                    queue.line = InLine::ForBytes;
                     self.for_bytes.of(standing).push_back(endpoint);
                 }
                 self.end_worker(endpoint);
@@ -429,10 +373,10 @@ impl Window {
 
     fn line_up_for_worker(&mut self, endpoint: EndpointId) {
         if let Some(queue) = self.queues.get_mut(&endpoint)
-            && queue.line == Line::None
+            && queue.line == InLine::No
             && queue.has_work_for_another_worker()
         {
-            queue.line = Line::ForWorker;
+            queue.line = InLine::ForWorker;
             self.for_worker.of(queue.standing()).push_back(endpoint);
         }
     }
@@ -495,7 +439,7 @@ impl Window {
     }
 
     /// Reports how an attempt went, for the endpoint's breaker. Answers what that changes for the endpoint, if anything.
-    pub fn report(&mut self, endpoint: EndpointId, admitted: Admit, verdict: Verdict, now: Timestamp) -> Option<Turn> {
+    pub fn report(&mut self, endpoint: EndpointId, admitted: Admit, verdict: Verdict, now: Timestamp) -> Option<Became> {
         let queue = self.queues.get_mut(&endpoint)?;
         let breaker = queue.breaker.as_mut()?;
         let before = breaker.state();
@@ -504,11 +448,11 @@ impl Window {
             // A probe that came to nothing for a reason of ours says nothing about the endpoint.
             (State::Passing { .. } | State::Probing, State::Blocked { until }) if verdict == Verdict::Fails => {
                 let since = *queue.blocked_since.get_or_insert(now);
-                Some(Turn::Blocked { since, until })
+                Some(Became::Blocked { since, until })
             }
             (State::Blocked { .. } | State::Probing, State::Passing { .. }) => {
                 queue.blocked_since = None;
-                Some(Turn::Recovered)
+                Some(Became::Working)
             }
             _ => None,
         }

@@ -85,13 +85,13 @@ impl Deliver {
         };
         let now = self.0.clock.now();
         let verdict = endpoint.profile.breaker.verdict(made.outcome);
-        let turn = self.with_window(|window| {
+        let became = self.with_window(|window| {
             window.attempt_ended(endpoint.id, standing);
             window.report(endpoint.id, admitted, verdict, now)
         });
-        if let Some(turn) = turn {
-            Journal::turn(endpoint, turn, now);
-            self.0.breakers.note(endpoint, turn);
+        if let Some(became) = became {
+            Journal::endpoint(endpoint, became, now);
+            self.0.breakers.note(endpoint, became);
         }
         let settlement = judge(endpoint, &delivery, made.outcome, now);
         let duration_us = i64::try_from(begun.elapsed().as_micros()).unwrap_or(i64::MAX);

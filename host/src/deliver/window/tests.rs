@@ -227,35 +227,35 @@ fn a_large_body_waits_for_its_bytes_without_a_worker_and_then_goes() {
     assert_eq!(begin(&mut window, 4), [endpoint(1)]);
 }
 
-fn report(window: &mut Window, verdict: Verdict, now: Timestamp) -> Option<Turn> {
+fn report(window: &mut Window, verdict: Verdict, now: Timestamp) -> Option<Became> {
     window.hand_over(held(1, 1, 1), 1);
     let started = window.start_next()?;
     let Next::Attempt(picked) = window.next(started, Worker::JustStarted, 1, now, SETTINGS) else {
         panic!("an attempt is to be made");
     };
-    let turn = window.report(started, picked.admitted, verdict, now);
+    let became = window.report(started, picked.admitted, verdict, now);
     assert!(matches!(
         window.next(started, Worker::BackFromAnAttempt, 1, now, SETTINGS),
         Next::Nothing
     ));
-    turn
+    became
 }
 
 #[test]
-fn a_turn_of_an_endpoint_is_told_once() {
+fn a_change_of_an_endpoint_is_told_once() {
     let mut window = window();
-    let turns: Vec<_> = (0..5).map(|_| report(&mut window, Verdict::Fails, NOW)).collect();
+    let told: Vec<_> = (0..5).map(|_| report(&mut window, Verdict::Fails, NOW)).collect();
     let until = NOW.plus(SETTINGS.block_for);
-    assert_eq!(turns, [None, None, None, None, Some(Turn::Blocked { since: NOW, until })]);
+    assert_eq!(told, [None, None, None, None, Some(Became::Blocked { since: NOW, until })]);
     assert_eq!(report(&mut window, Verdict::Unknown, until), None);
     let again = until.plus(SETTINGS.block_for);
-    let turn = report(&mut window, Verdict::Fails, until);
+    let became = report(&mut window, Verdict::Fails, until);
     assert_eq!(
-        turn,
-        Some(Turn::Blocked { since: NOW, until: again }),
+        became,
+        Some(Became::Blocked { since: NOW, until: again }),
         "left alone since the first time"
     );
-    assert_eq!(report(&mut window, Verdict::Works, again), Some(Turn::Recovered));
+    assert_eq!(report(&mut window, Verdict::Works, again), Some(Became::Working));
     assert_eq!(report(&mut window, Verdict::Works, again), None);
 }
 
@@ -271,5 +271,5 @@ fn an_endpoint_that_an_earlier_run_left_alone_is_left_alone_still() {
     let mut window = Window::new(Sending::default(), &[row]);
     assert_eq!(window.room(endpoint(1), NOW), Room::Blocked(until));
     assert_eq!(window.room(endpoint(1), until), Room::Places(1), "a probe");
-    assert_eq!(report(&mut window, Verdict::Works, until), Some(Turn::Recovered));
+    assert_eq!(report(&mut window, Verdict::Works, until), Some(Became::Working));
 }
