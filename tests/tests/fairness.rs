@@ -12,10 +12,11 @@ use hookyard::{
 use hookyard_domain::{DeliveryState, EndpointId, EventId, Scope};
 use hookyard_tests::{
     client::Answer,
-    database::Kind,
+    database::{Kind, TestDatabase},
     host::TestHost,
     on_both_databases,
     receiver::{Receiver, Reply},
+    server::{self, Server},
     setup::{Endpoint, Sender, SetupFile, Tenant, endpoint_token, sender_token},
     wait,
 };
@@ -280,6 +281,30 @@ async fn an_endpoint_that_is_left_alone_is_left_alone_after_a_restart(kind: Kind
     })
     .await;
     host.stop().await;
+}
+
+/// The log once had a line for each failed attempt, for as long as an endpoint stayed bad.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_has_one_line_for_the_many_failures_of_an_endpoint() {
+    const EVENTS: usize = 30;
+    wait::bounded(async {
+        let receiver = Receiver::start().await;
+        // Two of three fail, so that it is never left alone.
+        let replies = [Reply::Status(500), Reply::Status(500), Reply::Status(200)];
+        receiver.script("/hook", replies.iter().cycle().take(EVENTS).cloned());
+        let database = TestDatabase::fresh(Kind::Sqlite).await;
+        let tenant = Tenant::named("acme").endpoint(Endpoint::new("hook", &receiver.url("/hook")).concurrency_max(1));
+        let tenants = server::apply(&database, &SetupFile::new().tenant(tenant)).await;
+        let mut server = Server::on(&database).tenants(&tenants).start().await;
+        for _ in 0..EVENTS {
+            accepted(&server.client().post(&endpoint_token("acme", "hook"), body(KIB)).send().await);
+        }
+        receiver.wait_for(EVENTS).await;
+        assert!(server.stop().await.success());
+        let log = server.log();
+        assert_eq!(log.matches("attempt failed").count(), 1, "{log}");
+    })
+    .await;
 }
 
 // -- what these tests share -------------------------------------------------------------------------------------------
