@@ -36,6 +36,9 @@ pub struct Config {
 /// Default of [`Config::body_bytes_max`]: GitHub's payloads go up to 25 MB.
 pub const BODY_BYTES_MAX_DEFAULT: usize = 25 * 1024 * 1024;
 
+/// Where the key for secrets at rest is kept in the data folder, unless it is given.
+pub const KEY_FILE: &str = "hookyard.key";
+
 /// The key for secrets at rest: given, or kept in the data folder, made at the first start.
 ///
 /// # Errors
@@ -43,7 +46,7 @@ pub const BODY_BYTES_MAX_DEFAULT: usize = 25 * 1024 * 1024;
 pub fn seal_key(given: Option<&str>, data_dir: &std::path::Path) -> anyhow::Result<(SealKey, [u8; 32])> {
     let text = match given {
         Some(text) => text.to_owned(),
-        None => key_file(&data_dir.join("hookyard.key"))?,
+        None => key_file(&data_dir.join(KEY_FILE))?,
     };
     let key = SealKey::from_hex(&text).context("cannot use the secret key")?;
     let seed = hookyard_domain::ContentHash::of(format!("hookyard plugin seed {}", text.trim()).as_bytes());

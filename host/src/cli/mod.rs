@@ -16,7 +16,9 @@ macro_rules! say {
 }
 
 mod apply;
-mod look;
+mod deliveries;
+mod events;
+mod list;
 mod replay;
 mod serve;
 mod status;
@@ -30,7 +32,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{
     app,
     clock::Clock,
-    config::{open_store, seal_key},
+    config::{KEY_FILE, open_store, seal_key},
     manage::{Manage, Refusal},
     store::{Location, SealKey, Store},
     telemetry::log::{self, LogFormat},
@@ -84,9 +86,9 @@ enum Command {
     /// Brings the database to this version's schema (serve does so by itself)
     Migrate,
     /// Lists events, or shows one with its decision and deliveries
-    Events(look::Events),
+    Events(events::Events),
     /// Lists deliveries, or shows one with its attempts
-    Deliveries(look::Deliveries),
+    Deliveries(deliveries::Deliveries),
     /// Says what stands still and why: held events, failed deliveries, blocked endpoints, rows set aside
     Status(status::Status),
     /// Starts failed deliveries over, makes waiting ones due, or routes a held event again
@@ -204,6 +206,17 @@ impl Common {
     async fn existing_store(&self) -> Result<Store, Failure> {
         self.must_exist()?;
         self.keyless_store().await
+    }
+
+    /// Opens a database that must be there with a key that must be there: a command that only reads makes neither.
+    async fn existing_store_with_key(&self) -> Result<Store, Failure> {
+        self.must_exist()?;
+        let file = self.data_dir.join(KEY_FILE);
+        if self.secret_key.is_none() && !file.exists() {
+            let problem = format!("there is no key at {}; give the database's with --secret-key", file.display());
+            return Err(Failure::NotFound(problem));
+        }
+        self.store().await
     }
 
     fn must_exist(&self) -> Result<(), Failure> {

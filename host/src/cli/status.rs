@@ -21,8 +21,7 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
-        common.must_exist()?;
-        let manage = manage(common.store().await?);
+        let manage = manage(common.existing_store_with_key().await?);
         let scope = match &self.tenant {
             None => Scope::Operator,
             Some(name) => {

@@ -164,3 +164,6 @@ impl PassedOver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -299,5 +299,4 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;
