@@ -189,6 +189,10 @@ impl Planner<'_> {
         slugs.sort_unstable_by_key(|slug| (*slug != FIRST_ENVIRONMENT, *slug));
         slugs.dedup();
         let known = self.known.environments.get(&tenant).cloned().unwrap_or_default();
+        if slugs.is_empty() && known.is_empty() {
+            // As for a tenant made in any other way: it has an environment from the beginning.
+            slugs.push(FIRST_ENVIRONMENT);
+        }
         let mut has_default = known.iter().any(|row| row.is_default);
         let mut environments = HashMap::new();
         for slug in slugs {
