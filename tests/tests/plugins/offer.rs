@@ -75,7 +75,10 @@ impl Node {
 
     async fn offer(&self, wasm: &[u8]) -> Offered {
         let wasm = Bytes::copy_from_slice(wasm);
-        self.plugins.offer(self.tenant, PLUGIN, wasm).await.expect("the store answers")
+        // Boxed, because several at once are more than the stack of a test's thread in a debug build.
+        Box::pin(self.plugins.offer(self.tenant, PLUGIN, wasm))
+            .await
+            .expect("the store answers")
     }
 
     /// The version and generation that serve on this node, or why none does.
@@ -105,7 +108,8 @@ async fn overwrite_modules(database: &TestDatabase, bytes: &[u8]) {
 
 async fn the_same_bytes_offered_at_once_are_activated_once(kind: Kind) {
     let database = TestDatabase::fresh(kind).await;
-    let (node, other) = (Node::start(&database).await, Node::start(&database).await);
+    let node = Box::pin(Node::start(&database)).await;
+    let other = Box::pin(Node::start(&database)).await;
     let wasm = version(1);
     let (first, second, third, elsewhere) = tokio::join!(node.offer(&wasm), node.offer(&wasm), node.offer(&wasm), other.offer(&wasm));
     let activated = |offered: &&Offered| matches!(offered, Offered::Activated { generation: 1, .. });
@@ -119,7 +123,7 @@ async fn the_same_bytes_offered_at_once_are_activated_once(kind: Kind) {
 
 async fn a_broken_module_is_refused_and_the_former_version_serves_on(kind: Kind) {
     let database = TestDatabase::fresh(kind).await;
-    let node = Node::start(&database).await;
+    let node = Box::pin(Node::start(&database)).await;
     let (good, mut broken) = (version(1), version(2));
     node.offer(&good).await;
     broken.truncate(broken.len() / 2);
@@ -136,7 +140,7 @@ async fn a_broken_module_is_refused_and_the_former_version_serves_on(kind: Kind)
 
 async fn a_name_no_sender_could_use_is_refused(kind: Kind) {
     let database = TestDatabase::fresh(kind).await;
-    let node = Node::start(&database).await;
+    let node = Box::pin(Node::start(&database)).await;
     let offered = node.plugins.offer(node.tenant, "Not A Name", version(1).into()).await;
     assert!(matches!(offered, Ok(Offered::Refused { .. })), "{offered:?}");
     assert!(node.store.plugins().await.expect("the store reads").is_empty());
@@ -145,9 +149,9 @@ async fn a_name_no_sender_could_use_is_refused(kind: Kind) {
 async fn a_damaged_module_is_replaced_by_an_offer_of_the_same_version(kind: Kind) {
     let database = TestDatabase::fresh(kind).await;
     let wasm = version(1);
-    Node::start(&database).await.offer(&wasm).await;
+    Box::pin(Node::start(&database)).await.offer(&wasm).await;
     overwrite_modules(&database, b"spoilt").await;
-    let node = Node::start(&database).await;
+    let node = Box::pin(Node::start(&database)).await;
     let reason = node.serving().expect_err("nothing can be loaded");
     assert!(reason.contains("damaged"), "{reason}");
     let marked = node.row().await;
@@ -160,16 +164,16 @@ async fn a_damaged_module_is_replaced_by_an_offer_of_the_same_version(kind: Kind
     assert_eq!(node.serving(), Ok((ContentHash::of(&wasm), 1)));
     let row = node.row().await;
     assert!(row.refused.is_none() && row.revision > marked.revision, "{row:?}");
-    let restarted = Node::start(&database).await;
+    let restarted = Box::pin(Node::start(&database)).await;
     assert_eq!(restarted.serving(), Ok((ContentHash::of(&wasm), 1)));
 }
 
 async fn a_version_that_loads_again_is_tried_in_time_and_renewed(kind: Kind) {
     let database = TestDatabase::fresh(kind).await;
     let wasm = version(1);
-    Node::start(&database).await.offer(&wasm).await;
+    Box::pin(Node::start(&database)).await.offer(&wasm).await;
     overwrite_modules(&database, b"spoilt").await;
-    let node = Node::start(&database).await;
+    let node = Box::pin(Node::start(&database)).await;
     assert!(node.serving().is_err());
     let marked = node.row().await;
     overwrite_modules(&database, &wasm).await;
@@ -223,7 +227,7 @@ async fn events_of_a_version_that_cannot_be_loaded_are_held_with_the_reason_unti
 
 async fn a_question_about_a_configuration_never_fails_because_of_a_plugin(kind: Kind) {
     let database = TestDatabase::fresh(kind).await;
-    let node = Node::start(&database).await;
+    let node = Box::pin(Node::start(&database)).await;
     node.offer(&version(1)).await;
     let slack = Bytes::from(guests::bytes("github-to-slack"));
     node.plugins.offer(node.tenant, "slack", slack).await.expect("the store answers");
