@@ -1,4 +1,4 @@
-//! The list of metrics. A metric is added by one line in [`metrics!`] below, and counted where the line says.
+//! The list of metrics. A metric is added by one line in `metrics!` below, and counted where the line says.
 //!
 //! They count and name nobody: no tenant, endpoint or id is a label, so their number is bounded and a scraper learns no
 //! name. Who wants to know about one tenant asks the API. A server has its own set of them, passed to its stages, so that

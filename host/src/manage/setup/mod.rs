@@ -5,7 +5,7 @@
 //! What the set-up does not name stays as it is; applying the same one twice changes nothing. A row that cannot be read is
 //! written anew, for the set-up says all there is to say about it.
 //!
-//! [`file`] reads the TOML that people write, [`plan`] compares it with what there is.
+//! [`mod@file`] reads the TOML that people write, [`plan`] compares it with what there is.
 
 pub mod file;
 mod plan;
