@@ -40,7 +40,7 @@ pub enum Change {
     Resumed,
 }
 
-/// Where a sender's plugin stands, for the claimer.
+/// Whether a sender's plugin may run, for the claimer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     Runs,
@@ -82,7 +82,7 @@ impl Breakers {
         }
     }
 
-    /// Where a version stands for a sender. Asks nothing of the breaker.
+    /// Whether a version may run for a sender. Unlike [`Breakers::admit`] it lets nothing in.
     pub fn standing(&self, sender: SenderId, version: ContentHash, now: Timestamp) -> Standing {
         match self.lock().get(&sender) {
             Some((of, breaker)) if *of == version => match breaker.state() {

@@ -41,6 +41,9 @@ const CLAIM_MAX: usize = 128;
 const SEARCH_MAX: Duration = Duration::from_millis(100);
 /// Rest between two searches: under load every commit may ask for one.
 const REST: Duration = Duration::from_millis(5);
+/// And at least so many times as long as it took to find out who has events: a thousand senders with a backlog are a
+/// thousand steps through an index.
+const REST_PER_READING: u32 = 4;
 /// Pause after the store failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
 
@@ -50,6 +53,7 @@ pub(super) async fn run(route: Route) {
         last: None,
         held_searched: None,
         deleted: HashSet::new(),
+        reading: Duration::ZERO,
     };
     while !route.is_closing() {
         let pause = match claimer.search().await {
@@ -60,7 +64,11 @@ pub(super) async fn run(route: Route) {
                 PAUSE_AFTER_FAILURE
             }
         };
-        tokio::time::sleep(REST).await;
+        let rest = (claimer.reading * REST_PER_READING).clamp(REST, SEARCH_EVERY);
+        tokio::select! {
+            () = tokio::time::sleep(rest) => {}
+            () = route.0.closing.cancelled() => {}
+        }
         tokio::select! {
             () = route.0.search.notified() => {}
             () = tokio::time::sleep(pause) => {}
@@ -77,6 +85,8 @@ struct Claimer {
     held_searched: Option<(Instant, i64)>,
     /// Senders that have events and were found to be deleted: nobody else could ever decide about these.
     deleted: HashSet<SenderId>,
+    /// How long the last search took to find out who has events.
+    reading: Duration,
 }
 
 /// A sender with events to claim.
@@ -109,6 +119,7 @@ impl Claimer {
         let mut next = now.plus(SEARCH_EVERY);
         let began = Instant::now();
         let mut wanted = self.wanted(now, &mut next).await?;
+        self.reading = began.elapsed();
         while let Some(one) = wanted.pop_front() {
             if self.route.is_closing() {
                 break;
