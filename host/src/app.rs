@@ -23,7 +23,7 @@ use crate::{
     manage::{AskPlugins, ConfigAnswer, ConfigQuestion, Manage},
     plugins::{self, Folder, Plugins, Unloadable},
     route::{self, Route},
-    store::{LaneTasks, Liveness, Store},
+    store::{Forgotten, LaneTasks, Liveness, Store},
     telemetry::metrics::Metrics,
     wasm::{self, Engine},
 };
@@ -32,6 +32,9 @@ use crate::{
 const REVISION_EVERY: Duration = Duration::from_secs(1);
 /// Heartbeats per lease, so that two may go missing.
 const BEATS_PER_LEASE: u32 = 3;
+
+/// How often idempotency keys whose time is over are forgotten. Until then they count as absent all the same.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 /// How long the last outcomes may take to reach the disk.
 const FLUSH_MAX: Duration = Duration::from_secs(10);
@@ -145,6 +148,7 @@ impl App {
             route.clone(),
             closing.clone(),
         ));
+        tasks.spawn(forget_keys(store.without_lanes(), clock.clone(), closing.clone()));
         let heartbeat = tokio::spawn(keep_alive(
             store.without_lanes(),
             clock.clone(),
@@ -222,6 +226,26 @@ async fn follow_configuration(store: Store, configuration: Arc<Configuration>, p
             () = tokio::time::sleep(REVISION_EVERY) => {}
             () = announcements.next() => {}
             () = closing.cancelled() => {}
+        }
+    }
+}
+
+/// Forgets idempotency keys whose time is over, some at a time: those that count for ever stay.
+async fn forget_keys(store: Store, clock: Clock, closing: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(FORGET_EVERY) => {}
+            () = closing.cancelled() => return,
+        }
+        loop {
+            match store.forget_expired_keys(clock.now()).await {
+                Ok(Forgotten::Some) if !closing.is_cancelled() => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot forget idempotency keys whose time is over");
+                    break;
+                }
+            }
         }
     }
 }

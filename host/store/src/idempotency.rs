@@ -14,6 +14,14 @@ use super::{
 /// Keys forgotten at once: a short write beside the others'.
 const FORGET_MAX: i64 = 1_000;
 
+/// How far forgetting has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forgotten {
+    /// There may be more: ask again.
+    Some,
+    All,
+}
+
 impl Store {
     /// The event a tenant's idempotency key names in a scope, if any.
     pub async fn existing(&self, tenant: TenantId, scope: &str, key: &str, now: Timestamp) -> Result<Option<Existing>, Error> {
@@ -27,13 +35,18 @@ impl Store {
         row.map(existing).transpose()
     }
 
-    /// Forgets some keys whose time is over. Returns how many there were; fewer than a thousand means that none is left.
-    pub async fn forget_expired_keys(&self, now: Timestamp) -> Result<u64, Error> {
-        Ok(on!(self, |pool| sqlx::query(sql::FORGET_EXPIRED_KEYS)
+    /// Forgets some keys whose time is over.
+    pub async fn forget_expired_keys(&self, now: Timestamp) -> Result<Forgotten, Error> {
+        let rows = on!(self, |pool| sqlx::query(sql::FORGET_EXPIRED_KEYS)
             .bind(now.as_micros())
             .bind(FORGET_MAX)
             .execute(pool)
             .await
-            .map(|done| done.rows_affected()))?)
+            .map(|done| done.rows_affected()))?;
+        Ok(if rows < FORGET_MAX as u64 {
+            Forgotten::All
+        } else {
+            Forgotten::Some
+        })
     }
 }

@@ -52,6 +52,7 @@ pub use self::{
     },
     doubt::{Doubt, Doubts, Search},
     error::Error,
+    idempotency::Forgotten,
     lease::Liveness,
     plugin::{Activation, PluginRow, Renewed},
     reading::{AttemptView, DecisionView, DeliveryView, EventView, Page, PluginRunView},

@@ -4,8 +4,8 @@ pub use std::{sync::Arc, time::Duration};
 
 pub use bytes::Bytes;
 pub use hookyard::store::{
-    Accepted, Attempt, Body, DecideOutcome, Decided, Error, Event, Existing, HeldDelivery, IdempotencyClaim, LaneTasks, Leased, Liveness,
-    NewContent, NewDelivery, Page, Placement, Postponed, Settle, SettleOutcome, Source, Store, Waiting,
+    Accepted, Attempt, Body, DecideOutcome, Decided, Error, Event, Existing, Forgotten, HeldDelivery, IdempotencyClaim, LaneTasks, Leased,
+    Liveness, NewContent, NewDelivery, Page, Placement, Postponed, Settle, SettleOutcome, Source, Store, Waiting,
 };
 pub use hookyard_domain::{
     DecidedBy, DeliveryId, DeliveryState, EndpointId, EnvironmentId, EventId, EventState, Scope, SenderId, TenantId, Timestamp,
