@@ -268,18 +268,23 @@ async fn a_taken_name_and_a_taken_credential_are_told_apart(kind: Kind) {
 /// one of the two as a deadlock.
 async fn activating_and_configuring_at_once_never_wait_for_each_other(kind: Kind) {
     let yard = Yard::on(kind).await;
-    let wasm = b"\0asm".to_vec();
-    for round in 0..20 {
+    for round in 0..20_u8 {
         let row = yard.tenant(yard.acme).await;
         let changed = TenantRow {
-            attempts_max: 1 + round,
+            attempts_max: 1 + u16::from(round),
             ..row.clone()
         };
         let changes = [update(Row::Tenant(changed), row.revision)];
         let plugin = PluginId::new_v7(NOW, rand::random());
-        let version = ContentHash::of(&wasm);
-        let activate = |tenant| yard.store.activate_plugin(plugin, tenant, "router", version, &wasm, NOW);
-        let (configured, first, second) = tokio::join!(yard.store.configure(&changes, NOW), activate(yard.acme), activate(yard.acme));
+        // Bytes of its own for each activation: one of what is active already is no new generation.
+        let (one, other) = ([round, 1], [round, 2]);
+        let (configured, first, second) = tokio::join!(
+            yard.store.configure(&changes, NOW),
+            yard.store
+                .activate_plugin(plugin, yard.acme, "router", ContentHash::of(&one), &one, NOW),
+            yard.store
+                .activate_plugin(plugin, yard.acme, "router", ContentHash::of(&other), &other, NOW),
+        );
         let revisions = [
             configured.expect("the change lands"),
             first.expect("so does the activation").revision,
