@@ -179,8 +179,9 @@ impl Yard {
     /// Reads what a crash left. Nobody else may be at the database meanwhile.
     async fn survey(&self) -> Wreck {
         const UNSETTLED: &str =
-            "SELECT id FROM event WHERE state = 'pending' UNION SELECT event_id FROM delivery WHERE completed_at IS NULL";
-        const SETTLED: &str = "SELECT event_id FROM delivery WHERE state = 'delivered'";
+            "SELECT event_id FROM route_work UNION SELECT d.event_id FROM delivery d JOIN delivery_work w ON w.delivery_id = d.id";
+        const SETTLED: &str =
+            "SELECT d.event_id FROM delivery d WHERE NOT EXISTS (SELECT 1 FROM delivery_work w WHERE w.delivery_id = d.id)";
         self.wait_until_nobody_writes().await;
         Wreck {
             unsettled: self.ids(UNSETTLED).await,
@@ -203,13 +204,15 @@ impl Yard {
     }
 
     async fn attempts_are_numbered_without_gaps(&self) -> bool {
-        const WRONG: &str = "SELECT d.event_id FROM delivery d LEFT JOIN attempt a ON a.delivery_id = d.id \
-             GROUP BY d.id, d.event_id, d.attempts HAVING COUNT(a.number) <> d.attempts OR MIN(a.number) <> 1 OR MAX(a.number) <> d.attempts";
+        // What has no work left was delivered by its last attempt; what has some says how many there were.
+        const WRONG: &str = "SELECT d.event_id FROM delivery d LEFT JOIN delivery_work w ON w.delivery_id = d.id \
+             LEFT JOIN attempt a ON a.delivery_id = d.id GROUP BY d.id, d.event_id, w.attempts \
+             HAVING COUNT(a.number) <> COALESCE(w.attempts, MAX(a.number), -1) OR MIN(a.number) <> 1 OR MAX(a.number) <> COUNT(a.number)";
         self.ids(WRONG).await.is_empty()
     }
 
     async fn wait_until_settled(&self) {
-        const SETTLED: &str = "SELECT event_id FROM delivery WHERE completed_at IS NULL UNION SELECT id FROM event WHERE state = 'pending'";
+        const SETTLED: &str = "SELECT delivery_id FROM delivery_work UNION SELECT event_id FROM route_work";
         wait::until("every delivery is settled", async || {
             self.ids(SETTLED).await.is_empty().then_some(())
         })

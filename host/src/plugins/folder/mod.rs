@@ -67,6 +67,8 @@ impl Folder {
             let every_s = LOOK_EVERY.as_secs();
             tracing::warn!(%error, "cannot watch the plugin folder; it is looked at every {every_s} s instead");
         }
+        // What was put there between the last look and the watch is told by nobody.
+        touched.notify_one();
         let mut changes = self.plugins.0.changes.subscribe();
         while !closing.is_cancelled() {
             tokio::select! {
