@@ -276,7 +276,7 @@ async fn activating_and_configuring_at_once_never_wait_for_each_other(kind: Kind
         };
         let changes = [update(Row::Tenant(changed), row.revision)];
         let plugin = PluginId::new_v7(NOW, rand::random());
-        // Bytes of its own for each activation: one of what is active already is no new generation.
+        // Bytes of its own for each activation: one of what is active already makes no new generation.
         let (one, other) = ([round, 1], [round, 2]);
         let (configured, first, second) = tokio::join!(
             yard.store.configure(&changes, NOW),
