@@ -2,6 +2,23 @@
 
 use super::statements;
 
+/// The event a key names, what the first request was, and how far the event has come.
+macro_rules! existing_columns {
+    () => {
+        "SELECT e.id, e.accepted_at, i.fingerprint, \
+         COALESCE((SELECT w.state FROM route_work w WHERE w.event_id = e.id), \
+           (SELECT d.outcome FROM decision d WHERE d.event_id = e.id ORDER BY d.run DESC LIMIT 1), 'routed') AS state, \
+         (SELECT COUNT(*) FROM delivery d JOIN delivery_work w ON w.delivery_id = d.id WHERE d.event_id = e.id AND w.state = 'waiting' \
+           AND w.attempts = 0) AS fresh, \
+         (SELECT COUNT(*) FROM delivery d JOIN delivery_work w ON w.delivery_id = d.id WHERE d.event_id = e.id AND w.state = 'waiting' \
+           AND w.attempts > 0) AS retrying, \
+         (SELECT COUNT(*) FROM delivery d WHERE d.event_id = e.id \
+           AND NOT EXISTS (SELECT 1 FROM delivery_work w WHERE w.delivery_id = d.id)) AS delivered, \
+         (SELECT COUNT(*) FROM delivery d JOIN delivery_work w ON w.delivery_id = d.id WHERE d.event_id = e.id AND w.state = 'rejected') AS rejected, \
+         (SELECT COUNT(*) FROM delivery d JOIN delivery_work w ON w.delivery_id = d.id WHERE d.event_id = e.id AND w.state = 'exhausted') AS exhausted"
+    };
+}
+
 statements! {
     /// Affects no row when the key is taken and its time is not over at `$7` (A2).
     Sqlite CLAIM_IDEMPOTENCY_KEY =
@@ -73,36 +90,18 @@ statements! {
          SELECT id FROM accepted";
 
     /// The event a key names and how far it has come.
-    Both SELECT_EXISTING =
-        "SELECT e.id, e.accepted_at, i.fingerprint, \
-         COALESCE((SELECT w.state FROM route_work w WHERE w.event_id = e.id), \
-           (SELECT d.outcome FROM decision d WHERE d.event_id = e.id ORDER BY d.run DESC LIMIT 1), 'routed') AS state, \
-         (SELECT COUNT(*) FROM delivery d JOIN delivery_work w ON w.delivery_id = d.id WHERE d.event_id = e.id AND w.state = 'waiting' \
-           AND w.attempts = 0) AS fresh, \
-         (SELECT COUNT(*) FROM delivery d JOIN delivery_work w ON w.delivery_id = d.id WHERE d.event_id = e.id AND w.state = 'waiting' \
-           AND w.attempts > 0) AS retrying, \
-         (SELECT COUNT(*) FROM delivery d WHERE d.event_id = e.id \
-           AND NOT EXISTS (SELECT 1 FROM delivery_work w WHERE w.delivery_id = d.id)) AS delivered, \
-         (SELECT COUNT(*) FROM delivery d JOIN delivery_work w ON w.delivery_id = d.id WHERE d.event_id = e.id AND w.state = 'rejected') AS rejected, \
-         (SELECT COUNT(*) FROM delivery d JOIN delivery_work w ON w.delivery_id = d.id WHERE d.event_id = e.id AND w.state = 'exhausted') AS exhausted \
-         FROM idempotency i JOIN event e ON e.id = i.event_id \
-         WHERE i.tenant_id = $1 AND i.scope = $2 AND i.key = $3 AND (i.expires_at IS NULL OR i.expires_at > $4)";
+    Both SELECT_EXISTING = concat!(
+        existing_columns!(),
+        " FROM idempotency i JOIN event e ON e.id = i.event_id \
+         WHERE i.tenant_id = $1 AND i.scope = $2 AND i.key = $3 AND (i.expires_at IS NULL OR i.expires_at > $4)",
+    );
     /// The same for all repeats of a batch, numbered as they came, in one round trip.
-    Postgres SELECT_ALL_EXISTING =
-        "SELECT e.id, e.accepted_at, i.fingerprint, \
-         COALESCE((SELECT w.state FROM route_work w WHERE w.event_id = e.id), \
-           (SELECT d.outcome FROM decision d WHERE d.event_id = e.id ORDER BY d.run DESC LIMIT 1), 'routed') AS state, \
-         (SELECT COUNT(*) FROM delivery d JOIN delivery_work w ON w.delivery_id = d.id WHERE d.event_id = e.id AND w.state = 'waiting' \
-           AND w.attempts = 0) AS fresh, \
-         (SELECT COUNT(*) FROM delivery d JOIN delivery_work w ON w.delivery_id = d.id WHERE d.event_id = e.id AND w.state = 'waiting' \
-           AND w.attempts > 0) AS retrying, \
-         (SELECT COUNT(*) FROM delivery d WHERE d.event_id = e.id \
-           AND NOT EXISTS (SELECT 1 FROM delivery_work w WHERE w.delivery_id = d.id)) AS delivered, \
-         (SELECT COUNT(*) FROM delivery d JOIN delivery_work w ON w.delivery_id = d.id WHERE d.event_id = e.id AND w.state = 'rejected') AS rejected, \
-         (SELECT COUNT(*) FROM delivery d JOIN delivery_work w ON w.delivery_id = d.id WHERE d.event_id = e.id AND w.state = 'exhausted') AS exhausted, \
-         u.number \
+    Postgres SELECT_ALL_EXISTING = concat!(
+        existing_columns!(),
+        ", u.number \
          FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::bigint[]) AS u (tenant_id, scope, key, number) \
-         JOIN idempotency i ON i.tenant_id = u.tenant_id AND i.scope = u.scope AND i.key = u.key JOIN event e ON e.id = i.event_id";
+         JOIN idempotency i ON i.tenant_id = u.tenant_id AND i.scope = u.scope AND i.key = u.key JOIN event e ON e.id = i.event_id",
+    );
     /// Forgets keys whose time is over, so many at once; a key claimed again meanwhile has a later time.
     Both FORGET_EXPIRED_KEYS =
         "DELETE FROM idempotency WHERE (tenant_id, scope, key) IN \
