@@ -367,7 +367,11 @@ CREATE TABLE route_work (
 CREATE INDEX route_work_pending ON route_work (sender_id, due_at) WHERE state = 'pending' AND lease IS NULL;
 CREATE INDEX route_work_held ON route_work (sender_id, held_under, event_id) WHERE state = 'held';
 CREATE INDEX route_work_leased ON route_work (lease) WHERE lease IS NOT NULL;
-CREATE INDEX route_work_by_state ON route_work (state, event_id) WHERE lease IS NULL;
+-- No index over a state that is read by literal as well: SQLite prefers an equality to an order, and would sort the whole
+-- backlog to find its first row.
+CREATE INDEX route_work_pending_listed ON route_work (event_id) WHERE state = 'pending' AND lease IS NULL;
+CREATE INDEX route_work_standing ON route_work (state, event_id) WHERE state <> 'pending';
+CREATE INDEX route_work_dead_lettered ON route_work (sender_id, event_id) WHERE state = 'dead-lettered';
 CREATE INDEX route_work_of_tenant ON route_work (tenant_id, state, event_id) WHERE lease IS NULL;
 
 -- A delivery that is not delivered. One without a row here is delivered.
@@ -391,7 +395,9 @@ CREATE TABLE delivery_work (
 CREATE INDEX delivery_work_waiting ON delivery_work (endpoint_id, due_at) WHERE state = 'waiting' AND lease IS NULL;
 CREATE INDEX delivery_work_leased ON delivery_work (lease) WHERE lease IS NOT NULL;
 CREATE INDEX delivery_work_due ON delivery_work (due_at) WHERE state = 'waiting' AND lease IS NULL;
-CREATE INDEX delivery_work_by_state ON delivery_work (state, delivery_id) WHERE lease IS NULL;
+CREATE INDEX delivery_work_waiting_listed ON delivery_work (delivery_id) WHERE state = 'waiting' AND lease IS NULL;
+CREATE INDEX delivery_work_ended ON delivery_work (state, delivery_id) WHERE state <> 'waiting';
+CREATE INDEX delivery_work_ended_of_endpoint ON delivery_work (endpoint_id, state) WHERE state <> 'waiting';
 CREATE INDEX delivery_work_of_tenant ON delivery_work (tenant_id, state, delivery_id) WHERE lease IS NULL;
 
 -- An endpoint that is left alone because its receiver failed too often. Kept so that a restart does not forget it and a

@@ -8,6 +8,7 @@ use super::{Common, Failure, Format, manage, refused, table};
 use crate::{
     app,
     manage::{Standing, StandingEvents},
+    store::COUNT_MAX,
 };
 
 #[derive(Debug, Args)]
@@ -44,7 +45,7 @@ fn print(standing: &Standing, now: Timestamp) {
     for events in &standing.events {
         rows.push(vec![
             format!("events {}", events.state),
-            events.count.to_string(),
+            counted(events.count),
             format!("sender {}", named(events.name.as_deref(), events.sender)),
             reason(events).unwrap_or_else(|| format!("see hookyard events {}", events.first)),
         ]);
@@ -52,7 +53,7 @@ fn print(standing: &Standing, now: Timestamp) {
     for deliveries in &standing.deliveries {
         rows.push(vec![
             format!("deliveries {}", deliveries.state),
-            deliveries.count.to_string(),
+            counted(deliveries.count),
             format!("endpoint {}", named(deliveries.name.as_deref(), deliveries.endpoint)),
             String::new(),
         ]);
@@ -90,6 +91,18 @@ fn print(standing: &Standing, now: Timestamp) {
     }
 }
 
+fn counted(count: u64) -> String {
+    if or_more(count) {
+        format!("{count} or more")
+    } else {
+        count.to_string()
+    }
+}
+
+fn or_more(count: u64) -> bool {
+    count >= COUNT_MAX
+}
+
 fn named(name: Option<&str>, id: impl ToString) -> String {
     name.map_or_else(|| id.to_string(), str::to_owned)
 }
@@ -109,6 +122,7 @@ fn document(standing: &Standing) -> Value {
             "name": events.name,
             "state": events.state.as_str(),
             "count": events.count,
+            "or_more": or_more(events.count),
             "first": events.first.to_string(),
             "reason": reason(events),
         })
@@ -119,6 +133,7 @@ fn document(standing: &Standing) -> Value {
             "name": deliveries.name,
             "state": deliveries.state.as_str(),
             "count": deliveries.count,
+            "or_more": or_more(deliveries.count),
         })
     });
     let blocked = standing.blocked.iter().map(|blocked| {

@@ -24,8 +24,9 @@ pub struct StandingEvents {
     /// `tenant/sender`; none where it is no longer configured.
     pub name: Option<String>,
     pub state: EventState,
+    /// At [`crate::store::COUNT_MAX`]: or more.
     pub count: u64,
-    /// The one that was accepted first.
+    /// The one that has been so for longest.
     pub first: EventId,
     /// JSON: why the first one stands still, which as a rule is why all of them do.
     pub detail: Option<String>,
@@ -38,6 +39,7 @@ pub struct StandingDeliveries {
     /// `tenant/endpoint`; none where it is no longer configured.
     pub name: Option<String>,
     pub state: DeliveryState,
+    /// At [`crate::store::COUNT_MAX`]: or more.
     pub count: u64,
 }
 

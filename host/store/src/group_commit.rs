@@ -56,21 +56,84 @@ pub(super) fn channel() -> (mpsc::Sender<Write>, mpsc::Receiver<Write>) {
     mpsc::channel(WAITING_WRITES_MAX)
 }
 
+/// What waits for a lane. Where a lane takes both, accepts do not queue behind the decisions of a backlog, which come by
+/// the thousand, nor these behind a flood of accepts: of a batch that does not take all, each has half.
+pub(super) struct Inbox {
+    accepts: mpsc::Receiver<Write>,
+    others: mpsc::Receiver<Write>,
+}
+
+impl Inbox {
+    pub(super) fn of_both(accepts: mpsc::Receiver<Write>, others: mpsc::Receiver<Write>) -> Self {
+        Self { accepts, others }
+    }
+
+    /// For a lane that takes writes of one kind.
+    pub(super) fn of_one(writes: mpsc::Receiver<Write>) -> Self {
+        let (_, nothing) = mpsc::channel(1);
+        Self {
+            accepts: nothing,
+            others: writes,
+        }
+    }
+
+    /// Takes what is there, up to a full batch; waits until something is. Nothing: every sender is gone.
+    async fn take(&mut self) -> Vec<Write> {
+        let mut batch = Vec::with_capacity(BATCH_WRITES_MAX);
+        self.fill(&mut batch);
+        if batch.is_empty() {
+            let first = tokio::select! {
+                Some(write) = self.accepts.recv() => write,
+                Some(write) = self.others.recv() => write,
+                else => return batch,
+            };
+            batch.push(first);
+            self.fill(&mut batch);
+        }
+        batch
+    }
+
+    fn fill(&mut self, batch: &mut Vec<Write>) {
+        for (from, up_to) in [
+            (&mut self.accepts, BATCH_WRITES_MAX / 2),
+            (&mut self.others, BATCH_WRITES_MAX),
+        ] {
+            while batch.len() < up_to
+                && let Ok(write) = from.try_recv()
+            {
+                batch.push(write);
+            }
+        }
+        while batch.len() < BATCH_WRITES_MAX
+            && let Ok(write) = self.accepts.try_recv()
+        {
+            batch.push(write);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.accepts.len() + self.others.len()
+    }
+}
+
 /// Serves one lane until every sender is gone and nothing waits. Having written decisions or settlements it rests for
 /// so long while more gather, unless a full batch of them waits already.
-pub(super) async fn serve(mut writer: Writer, mut writes: mpsc::Receiver<Write>, rest: Duration, doubts: Doubts) {
+pub(super) async fn serve(mut writer: Writer, mut writes: Inbox, rest: Duration, doubts: Doubts) {
     // Settlements of failed commits. Apart from the new writes, which go on being answered meanwhile.
     let mut again: Vec<Write> = Vec::new();
     let mut closing_since: Option<Instant> = None;
     loop {
-        let mut batch = Vec::with_capacity(BATCH_WRITES_MAX);
+        let mut batch;
         if again.is_empty() {
-            if writes.recv_many(&mut batch, BATCH_WRITES_MAX).await == 0 {
+            batch = writes.take().await;
+            if batch.is_empty() {
                 return;
             }
         } else {
-            let received = tokio::time::timeout(RETRY_PAUSE, writes.recv_many(&mut batch, BATCH_WRITES_MAX)).await;
-            if received == Ok(0) {
+            let taken = tokio::time::timeout(RETRY_PAUSE, writes.take()).await;
+            let closed = taken.as_ref().is_ok_and(Vec::is_empty);
+            batch = taken.unwrap_or_default();
+            if closed {
                 if closing_since.get_or_insert_with(Instant::now).elapsed() > CLOSING_MAX {
                     tracing::error!(
                         deliveries = again.len(),

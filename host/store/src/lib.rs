@@ -42,7 +42,7 @@ use sqlx::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use self::memory::Memory;
+use self::{group_commit::Inbox, memory::Memory};
 
 pub use self::{
     announce::Announcements,
@@ -62,7 +62,7 @@ pub use self::{
         Source,
     },
     seal::{SealError, SealKey, SecretText},
-    standing::{StandingDeliveries, StandingEvents},
+    standing::{COUNT_MAX, StandingDeliveries, StandingEvents},
     waiting::Waiting,
     write::Done,
 };
@@ -179,7 +179,7 @@ pub enum KeyError {
 /// What is sealed to know a key by.
 const KEY_CHECK: &str = "hookyard";
 
-/// The lanes of group commit, by kind of write. SQLite's three are one.
+/// The lanes of group commit, by kind of write. SQLite's are one, with two queues before it.
 #[derive(Debug, Clone)]
 struct Lanes {
     accept: mpsc::Sender<Write>,
@@ -299,9 +299,11 @@ impl Store {
     pub fn start_lanes(mut self, location: &Location) -> Result<(Self, LaneTasks), OpenError> {
         let (lanes, tasks) = match location {
             Location::Sqlite(path) => {
-                let (sender, receiver) = group_commit::channel();
+                let (accept, accepts) = group_commit::channel();
+                let (sender, others) = group_commit::channel();
+                let inbox = Inbox::of_both(accepts, others);
                 let writer = sqlite::Writer::open(path, self.node).map_err(OpenError::Writer)?;
-                let lane = group_commit::serve(group_commit::Writer::Sqlite(writer), receiver, Duration::ZERO, self.doubts.clone());
+                let lane = group_commit::serve(group_commit::Writer::Sqlite(writer), inbox, Duration::ZERO, self.doubts.clone());
                 let (over, task) = oneshot::channel();
                 let runtime = tokio::runtime::Handle::current();
                 std::thread::Builder::new()
@@ -313,7 +315,7 @@ impl Store {
                     .map_err(OpenError::Thread)?;
                 (
                     Lanes {
-                        accept: sender.clone(),
+                        accept,
                         route: sender.clone(),
                         settle: sender,
                     },
@@ -326,7 +328,7 @@ impl Store {
                 let mut start = |rest| {
                     let (sender, receiver) = group_commit::channel();
                     let writer = group_commit::Writer::Postgres(Box::new(postgres::Writer::new(options.clone(), self.node)));
-                    let lane = group_commit::serve(writer, receiver, rest, self.doubts.clone());
+                    let lane = group_commit::serve(writer, Inbox::of_one(receiver), rest, self.doubts.clone());
                     let (over, task) = oneshot::channel();
                     tokio::spawn(async move {
                         lane.await;

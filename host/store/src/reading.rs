@@ -282,6 +282,7 @@ impl Store {
                     WALK_ROWS_MAX
                 )
             }
+            (None, Some(EventState::Pending)) => views!(self, event_view, sql::LIST_PENDING_EVENTS, before, limit),
             (None, Some(state)) => views!(self, event_view, sql::LIST_STANDING_EVENTS, state.as_str(), before, limit),
             (Some(tenant), Some(state)) => {
                 views!(
@@ -373,7 +374,8 @@ impl Store {
                     WALK_ROWS_MAX
                 )
             }
-            (None, Some(state)) => views!(self, delivery_view, sql::LIST_STANDING_DELIVERIES, state.as_str(), before, limit),
+            (None, Some(DeliveryState::Waiting)) => views!(self, delivery_view, sql::LIST_WAITING_DELIVERIES, before, limit),
+            (None, Some(state)) => views!(self, delivery_view, sql::LIST_ENDED_DELIVERIES, state.as_str(), before, limit),
             (Some(tenant), Some(state)) => {
                 views!(
                     self,

@@ -11,13 +11,17 @@ use super::{
     statements as sql,
 };
 
+/// How far is counted: whoever reads it wants to know how bad it is, and counting a million rows takes half a second.
+pub const COUNT_MAX: u64 = 1_000;
+
 /// A sender's events in one state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StandingEvents {
     pub sender: SenderId,
     pub state: EventState,
+    /// At [`COUNT_MAX`]: or more.
     pub count: u64,
-    /// The one accepted first: its decision says why, as a rule for all.
+    /// The one that has been so for longest: its decision says why, as a rule for all.
     pub first: EventId,
 }
 
@@ -26,6 +30,7 @@ pub struct StandingEvents {
 pub struct StandingDeliveries {
     pub endpoint: EndpointId,
     pub state: DeliveryState,
+    /// At [`COUNT_MAX`]: or more.
     pub count: u64,
 }
 
@@ -33,8 +38,12 @@ impl Store {
     /// Events that are held or dead-lettered, by sender and state.
     pub async fn standing_events(&self, scope: Scope) -> Result<Vec<StandingEvents>, Error> {
         let rows: Vec<(Uuid, String, i64, Uuid)> = match scope.tenant().map(TenantId::as_uuid) {
-            None => on!(self, |pool| sqlx::query_as(sql::COUNT_STANDING_EVENTS).fetch_all(pool).await)?,
+            None => on!(self, |pool| sqlx::query_as(sql::COUNT_STANDING_EVENTS)
+                .bind(COUNT_MAX as i64)
+                .fetch_all(pool)
+                .await)?,
             Some(tenant) => on!(self, |pool| sqlx::query_as(sql::COUNT_STANDING_EVENTS_OF_TENANT)
+                .bind(COUNT_MAX as i64)
                 .bind(tenant)
                 .fetch_all(pool)
                 .await)?,
@@ -54,8 +63,12 @@ impl Store {
     /// Deliveries that were rejected, exhausted or cancelled, by endpoint and state.
     pub async fn standing_deliveries(&self, scope: Scope) -> Result<Vec<StandingDeliveries>, Error> {
         let rows: Vec<(Uuid, String, i64)> = match scope.tenant().map(TenantId::as_uuid) {
-            None => on!(self, |pool| sqlx::query_as(sql::COUNT_STANDING_DELIVERIES).fetch_all(pool).await)?,
+            None => on!(self, |pool| sqlx::query_as(sql::COUNT_STANDING_DELIVERIES)
+                .bind(COUNT_MAX as i64)
+                .fetch_all(pool)
+                .await)?,
             Some(tenant) => on!(self, |pool| sqlx::query_as(sql::COUNT_STANDING_DELIVERIES_OF_TENANT)
+                .bind(COUNT_MAX as i64)
                 .bind(tenant)
                 .fetch_all(pool)
                 .await)?,

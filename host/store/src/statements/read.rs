@@ -37,6 +37,47 @@ macro_rules! delivery_joins {
          LEFT JOIN attempt l ON l.delivery_id = d.id AND l.number = (SELECT MAX(m.number) FROM attempt m WHERE m.delivery_id = d.id)"
     };
 }
+/// Counts each sender's events in one state, up to `$1`, and names the first in the order of that state's index.
+macro_rules! counted_events {
+    ($state:literal by $order:literal, $senders:expr) => {
+        concat!(
+            "SELECT s.sender_id, '",
+            $state,
+            "', (SELECT COUNT(*) FROM (SELECT 1 FROM route_work r WHERE r.state = '",
+            $state,
+            "' AND r.sender_id = s.sender_id LIMIT $1) c), \
+             (SELECT r.event_id FROM route_work r WHERE r.state = '",
+            $state,
+            "' AND r.sender_id = s.sender_id ORDER BY ",
+            $order,
+            " LIMIT 1) FROM ",
+            $senders,
+        )
+    };
+}
+/// A tenant's senders that have events in one state.
+macro_rules! senders_with {
+    ($state:literal) => {
+        concat!(
+            "(SELECT q.id AS sender_id FROM sender q WHERE q.tenant_id = $2) s \
+             WHERE EXISTS (SELECT 1 FROM route_work r WHERE r.sender_id = s.sender_id AND r.state = '",
+            $state,
+            "')",
+        )
+    };
+}
+/// Counts each endpoint's deliveries in each state they can end in without arriving, up to `$1`.
+macro_rules! counted_deliveries {
+    ($endpoints:expr) => {
+        concat!(
+            "SELECT n.endpoint_id, n.state, n.counted FROM (SELECT p.endpoint_id, t.state, \
+             (SELECT COUNT(*) FROM (SELECT 1 FROM delivery_work w WHERE w.endpoint_id = p.endpoint_id AND w.state = t.state AND w.state <> 'waiting' LIMIT $1) c) AS counted \
+             FROM (SELECT 'rejected' AS state UNION ALL SELECT 'exhausted' UNION ALL SELECT 'cancelled') t CROSS JOIN ",
+            $endpoints,
+            ") n WHERE n.counted > 0 ORDER BY 1, 2",
+        )
+    };
+}
 
 statements! {
     // -- events -------------------------------------------------------------------------------------------------------
@@ -55,19 +96,26 @@ statements! {
         event_joins!(),
         " ORDER BY e.id DESC",
     );
-    /// Those whose routing is not finished, by state.
-    Both LIST_STANDING_EVENTS = concat!(
+    /// Those that wait to be routed, leased or not.
+    Both LIST_PENDING_EVENTS = concat!(
         event_columns!(),
-        " FROM (SELECT u.id FROM (SELECT * FROM (SELECT event_id AS id FROM route_work WHERE state = $1 AND lease IS NULL AND event_id < $2 ORDER BY event_id DESC LIMIT $3) r \
-         UNION ALL SELECT * FROM (SELECT event_id AS id FROM route_work WHERE state = $1 AND lease IS NOT NULL AND event_id < $2 ORDER BY event_id DESC LIMIT $3) h) u ORDER BY u.id DESC LIMIT $3) n JOIN event e ON e.id = n.id ",
+        " FROM (SELECT u.id FROM (SELECT * FROM (SELECT event_id AS id FROM route_work WHERE state = 'pending' AND lease IS NULL AND event_id < $1 ORDER BY event_id DESC LIMIT $2) r \
+         UNION ALL SELECT * FROM (SELECT event_id AS id FROM route_work WHERE state = 'pending' AND lease IN (SELECT id FROM node) AND event_id < $1 ORDER BY event_id DESC LIMIT $2) h) u ORDER BY u.id DESC LIMIT $2) n JOIN event e ON e.id = n.id ",
         event_joins!(),
         " ORDER BY e.id DESC",
     );
-    /// The same of a tenant.
+    /// Those that are held or dead-lettered.
+    Both LIST_STANDING_EVENTS = concat!(
+        event_columns!(),
+        " FROM (SELECT event_id AS id FROM route_work WHERE state = $1 AND state <> 'pending' AND event_id < $2 ORDER BY event_id DESC LIMIT $3) n JOIN event e ON e.id = n.id ",
+        event_joins!(),
+        " ORDER BY e.id DESC",
+    );
+    /// Those of a tenant whose routing is not finished, by state.
     Both LIST_STANDING_EVENTS_OF_TENANT = concat!(
         event_columns!(),
         " FROM (SELECT u.id FROM (SELECT * FROM (SELECT event_id AS id FROM route_work WHERE tenant_id = $1 AND state = $2 AND lease IS NULL AND event_id < $3 ORDER BY event_id DESC LIMIT $4) r \
-         UNION ALL SELECT * FROM (SELECT event_id AS id FROM route_work WHERE tenant_id = $1 AND state = $2 AND lease IS NOT NULL AND event_id < $3 ORDER BY event_id DESC LIMIT $4) h) u ORDER BY u.id DESC LIMIT $4) n JOIN event e ON e.id = n.id ",
+         UNION ALL SELECT * FROM (SELECT event_id AS id FROM route_work WHERE tenant_id = $1 AND state = $2 AND lease IN (SELECT id FROM node) AND event_id < $3 ORDER BY event_id DESC LIMIT $4) h) u ORDER BY u.id DESC LIMIT $4) n JOIN event e ON e.id = n.id ",
         event_joins!(),
         " ORDER BY e.id DESC",
     );
@@ -137,19 +185,26 @@ statements! {
         delivery_joins!(),
         " ORDER BY d.id DESC",
     );
-    /// Those that are not delivered, by state.
-    Both LIST_STANDING_DELIVERIES = concat!(
+    /// Those that wait for an attempt, leased or not.
+    Both LIST_WAITING_DELIVERIES = concat!(
         delivery_columns!(),
-        " FROM (SELECT u.id FROM (SELECT * FROM (SELECT delivery_id AS id FROM delivery_work WHERE state = $1 AND lease IS NULL AND delivery_id < $2 ORDER BY delivery_id DESC LIMIT $3) r \
-         UNION ALL SELECT * FROM (SELECT delivery_id AS id FROM delivery_work WHERE state = $1 AND lease IS NOT NULL AND delivery_id < $2 ORDER BY delivery_id DESC LIMIT $3) h) u ORDER BY u.id DESC LIMIT $3) n JOIN delivery d ON d.id = n.id ",
+        " FROM (SELECT u.id FROM (SELECT * FROM (SELECT delivery_id AS id FROM delivery_work WHERE state = 'waiting' AND lease IS NULL AND delivery_id < $1 ORDER BY delivery_id DESC LIMIT $2) r \
+         UNION ALL SELECT * FROM (SELECT delivery_id AS id FROM delivery_work WHERE state = 'waiting' AND lease IN (SELECT id FROM node) AND delivery_id < $1 ORDER BY delivery_id DESC LIMIT $2) h) u ORDER BY u.id DESC LIMIT $2) n JOIN delivery d ON d.id = n.id ",
         delivery_joins!(),
         " ORDER BY d.id DESC",
     );
-    /// The same of a tenant.
+    /// Those that ended without arriving, by state.
+    Both LIST_ENDED_DELIVERIES = concat!(
+        delivery_columns!(),
+        " FROM (SELECT delivery_id AS id FROM delivery_work WHERE state = $1 AND state <> 'waiting' AND delivery_id < $2 ORDER BY delivery_id DESC LIMIT $3) n JOIN delivery d ON d.id = n.id ",
+        delivery_joins!(),
+        " ORDER BY d.id DESC",
+    );
+    /// Those of a tenant that are not delivered, by state.
     Both LIST_STANDING_DELIVERIES_OF_TENANT = concat!(
         delivery_columns!(),
         " FROM (SELECT u.id FROM (SELECT * FROM (SELECT delivery_id AS id FROM delivery_work WHERE tenant_id = $1 AND state = $2 AND lease IS NULL AND delivery_id < $3 ORDER BY delivery_id DESC LIMIT $4) r \
-         UNION ALL SELECT * FROM (SELECT delivery_id AS id FROM delivery_work WHERE tenant_id = $1 AND state = $2 AND lease IS NOT NULL AND delivery_id < $3 ORDER BY delivery_id DESC LIMIT $4) h) u ORDER BY u.id DESC LIMIT $4) n JOIN delivery d ON d.id = n.id ",
+         UNION ALL SELECT * FROM (SELECT delivery_id AS id FROM delivery_work WHERE tenant_id = $1 AND state = $2 AND lease IN (SELECT id FROM node) AND delivery_id < $3 ORDER BY delivery_id DESC LIMIT $4) h) u ORDER BY u.id DESC LIMIT $4) n JOIN delivery d ON d.id = n.id ",
         delivery_joins!(),
         " ORDER BY d.id DESC",
     );
@@ -185,22 +240,43 @@ statements! {
 
     // -- what stands still --------------------------------------------------------------------------------------------
 
-    Both COUNT_STANDING_EVENTS =
-        "SELECT g.sender_id, g.state, g.n, (SELECT r.event_id FROM route_work r WHERE r.state = g.state AND r.sender_id = g.sender_id \
-         AND r.lease IS NULL ORDER BY r.event_id LIMIT 1) \
-         FROM (SELECT sender_id, state, COUNT(*) AS n FROM route_work WHERE state IN ('held', 'dead-lettered') AND lease IS NULL \
-         GROUP BY sender_id, state) g ORDER BY g.sender_id, g.state";
-    Both COUNT_STANDING_EVENTS_OF_TENANT =
-        "SELECT g.sender_id, g.state, g.n, (SELECT r.event_id FROM route_work r WHERE r.state = g.state AND r.sender_id = g.sender_id \
-         AND r.lease IS NULL ORDER BY r.event_id LIMIT 1) \
-         FROM (SELECT sender_id, state, COUNT(*) AS n FROM route_work WHERE state IN ('held', 'dead-lettered') AND lease IS NULL AND tenant_id = $1 \
-         GROUP BY sender_id, state) g ORDER BY g.sender_id, g.state";
-    Both COUNT_STANDING_DELIVERIES =
-        "SELECT endpoint_id, state, COUNT(*) FROM delivery_work WHERE state IN ('rejected', 'exhausted', 'cancelled') AND lease IS NULL \
-         GROUP BY endpoint_id, state ORDER BY endpoint_id, state";
-    Both COUNT_STANDING_DELIVERIES_OF_TENANT =
-        "SELECT endpoint_id, state, COUNT(*) FROM delivery_work \
-         WHERE state IN ('rejected', 'exhausted', 'cancelled') AND lease IS NULL AND tenant_id = $1 GROUP BY endpoint_id, state ORDER BY endpoint_id, state";
+    /// By sender and state, up to `$1` of each: counting a million takes half a second. Steps from sender to sender as
+    /// [`super::SELECT_SENDERS_WITH_HELD`] does.
+    Both COUNT_STANDING_EVENTS = concat!(
+        "WITH RECURSIVE held (sender_id) AS ( \
+           SELECT (SELECT r.sender_id FROM route_work r WHERE r.state = 'held' ORDER BY r.sender_id LIMIT 1) \
+           UNION ALL \
+           SELECT (SELECT r.sender_id FROM route_work r WHERE r.state = 'held' AND r.sender_id > h.sender_id ORDER BY r.sender_id LIMIT 1) \
+           FROM held h WHERE h.sender_id IS NOT NULL), \
+         dead (sender_id) AS ( \
+           SELECT (SELECT r.sender_id FROM route_work r WHERE r.state = 'dead-lettered' ORDER BY r.sender_id LIMIT 1) \
+           UNION ALL \
+           SELECT (SELECT r.sender_id FROM route_work r WHERE r.state = 'dead-lettered' AND r.sender_id > d.sender_id ORDER BY r.sender_id LIMIT 1) \
+           FROM dead d WHERE d.sender_id IS NOT NULL) ",
+        counted_events!("held" by "r.held_under, r.event_id", "held s WHERE s.sender_id IS NOT NULL"),
+        " UNION ALL ",
+        counted_events!("dead-lettered" by "r.event_id", "dead s WHERE s.sender_id IS NOT NULL"),
+        " ORDER BY 1, 2",
+    );
+    Both COUNT_STANDING_EVENTS_OF_TENANT = concat!(
+        counted_events!("held" by "r.held_under, r.event_id", senders_with!("held")),
+        " UNION ALL ",
+        counted_events!("dead-lettered" by "r.event_id", senders_with!("dead-lettered")),
+        " ORDER BY 1, 2",
+    );
+    /// By endpoint and state, likewise.
+    Both COUNT_STANDING_DELIVERIES = concat!(
+        "WITH RECURSIVE ended (endpoint_id) AS ( \
+           SELECT (SELECT w.endpoint_id FROM delivery_work w WHERE w.state <> 'waiting' ORDER BY w.endpoint_id LIMIT 1) \
+           UNION ALL \
+           SELECT (SELECT w.endpoint_id FROM delivery_work w WHERE w.state <> 'waiting' AND w.endpoint_id > p.endpoint_id ORDER BY w.endpoint_id LIMIT 1) \
+           FROM ended p WHERE p.endpoint_id IS NOT NULL) ",
+        counted_deliveries!("ended p WHERE p.endpoint_id IS NOT NULL"),
+    );
+    Both COUNT_STANDING_DELIVERIES_OF_TENANT = counted_deliveries!(
+        "(SELECT q.id AS endpoint_id FROM endpoint q WHERE q.tenant_id = $2) p \
+         WHERE EXISTS (SELECT 1 FROM delivery_work w WHERE w.endpoint_id = p.endpoint_id AND w.state <> 'waiting')"
+    );
 
     // -- replay -------------------------------------------------------------------------------------------------------
 
