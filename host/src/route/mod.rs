@@ -76,6 +76,20 @@ struct Inner {
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
 
+/// How much later than the other threads a plugin thread gets a processor, where there are too few.
+const NICE: i32 = 5;
+
+/// Routing comes after accepting, delivering and committing: a backlog that is worked off takes all the processor time there
+/// is, and an event that is decided a little later harms nobody. On Linux the nice value is the calling thread's own
+/// (nice(2), "C library/kernel differences"); elsewhere it would be the whole process's.
+fn give_way() {
+    if cfg!(target_os = "linux")
+        && let Err(error) = rustix::process::nice(NICE)
+    {
+        tracing::debug!(%error, "plugin threads have the same priority as all others");
+    }
+}
+
 impl Route {
     /// Starts the plugin threads and the claimer. Call within the runtime.
     ///
@@ -101,7 +115,10 @@ impl Route {
             let worker = route.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("hookyard-plugin-{index}"))
-                .spawn(move || worker.work())?;
+                .spawn(move || {
+                    give_way();
+                    worker.work();
+                })?;
             lock(&route.0.threads).push(thread);
         }
         route.0.tasks.spawn(claimer::run(route.clone()));

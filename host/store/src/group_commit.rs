@@ -27,6 +27,9 @@ use super::{
 const WAITING_WRITES_MAX: usize = 8_192;
 /// Writes in one transaction: past this a larger batch no longer lowers the cost per row and only delays its first.
 const BATCH_WRITES_MAX: usize = 512;
+/// The same where accepts share the lane with all other writes: one that comes while a backlog is worked off waits for the
+/// batch before it and for its own.
+const SHARED_BATCH_WRITES_MAX: usize = 256;
 /// Rows in one transaction, so that events that fan out to thousands do not make others wait for all of them. Thirty-two
 /// for each write of a full batch.
 const BATCH_ROWS_MAX: usize = 16_384;
@@ -61,11 +64,16 @@ pub(super) fn channel() -> (mpsc::Sender<Write>, mpsc::Receiver<Write>) {
 pub(super) struct Inbox {
     accepts: mpsc::Receiver<Write>,
     others: mpsc::Receiver<Write>,
+    batch_max: usize,
 }
 
 impl Inbox {
     pub(super) fn of_both(accepts: mpsc::Receiver<Write>, others: mpsc::Receiver<Write>) -> Self {
-        Self { accepts, others }
+        Self {
+            accepts,
+            others,
+            batch_max: SHARED_BATCH_WRITES_MAX,
+        }
     }
 
     /// For a lane that takes writes of one kind.
@@ -74,12 +82,13 @@ impl Inbox {
         Self {
             accepts: nothing,
             others: writes,
+            batch_max: BATCH_WRITES_MAX,
         }
     }
 
     /// Takes what is there, up to a full batch; waits until something is. Nothing: every sender is gone.
     async fn take(&mut self) -> Vec<Write> {
-        let mut batch = Vec::with_capacity(BATCH_WRITES_MAX);
+        let mut batch = Vec::with_capacity(self.batch_max);
         self.fill(&mut batch);
         if batch.is_empty() {
             let first = tokio::select! {
@@ -94,17 +103,15 @@ impl Inbox {
     }
 
     fn fill(&mut self, batch: &mut Vec<Write>) {
-        for (from, up_to) in [
-            (&mut self.accepts, BATCH_WRITES_MAX / 2),
-            (&mut self.others, BATCH_WRITES_MAX),
-        ] {
+        let max = self.batch_max;
+        for (from, up_to) in [(&mut self.accepts, max / 2), (&mut self.others, max)] {
             while batch.len() < up_to
                 && let Ok(write) = from.try_recv()
             {
                 batch.push(write);
             }
         }
-        while batch.len() < BATCH_WRITES_MAX
+        while batch.len() < max
             && let Ok(write) = self.accepts.try_recv()
         {
             batch.push(write);
