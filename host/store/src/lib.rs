@@ -10,6 +10,7 @@
 
 mod announce;
 mod breaker;
+mod checkpoint;
 mod configuration;
 mod doubt;
 mod error;

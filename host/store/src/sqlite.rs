@@ -12,6 +12,7 @@ use rusqlite::{Connection, Row, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::{
+    checkpoint::{self, Checkpointer, Rest},
     error::Error,
     record::{
         Accepted, Body, DecideOutcome, Decided, Event, Existing, HeldDelivery, HeldEvent, IdempotencyClaim, Leased, Placement, Postponed,
@@ -26,8 +27,9 @@ use super::{
 pub(super) const BUSY_TIMEOUT_MS: u64 = 5_000;
 /// Prepared statements kept: all that the batch loop uses, with room.
 const STATEMENT_CACHE: usize = 32;
-/// Pages of write-ahead log before a commit folds them into the database: 16 MiB at 8 KiB pages.
-const CHECKPOINT_PAGES: u32 = 2_000;
+/// Pages of write-ahead log before a commit folds them into the database itself, should [`super::checkpoint`] not come to
+/// it: 128 MiB at 8 KiB pages.
+const LOG_PAGES_MAX: u32 = 16_000;
 
 /// Spells a statement's parameters as SQLite's `?1`. `$1` is a *name* there, numbered by where it first appears; sqlx
 /// reads it as a number, rusqlite does not.
@@ -58,6 +60,7 @@ const fn question_marks<const N: usize>(sql: &str) -> [u8; N] {
 
 pub struct Writer {
     connection: Connection,
+    checkpointer: Checkpointer,
     node: Uuid,
 }
 
@@ -67,11 +70,12 @@ impl Writer {
         connection.busy_timeout(std::time::Duration::from_millis(BUSY_TIMEOUT_MS))?;
         // FULL: the log is flushed before a commit answers (A1). NORMAL would flush only at checkpoints.
         connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_MAX)?;
         connection.pragma_update(None, "cache_size", -32 * 1024)?;
         connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
         Ok(Self {
             connection,
+            checkpointer: Checkpointer::start(path)?,
             node: node.as_uuid(),
         })
     }
@@ -84,6 +88,12 @@ impl Writer {
             .map(|write| apply(&transaction, node, write))
             .collect::<Result<Vec<_>, Error>>()?;
         transaction.commit()?;
+        if self.checkpointer.committed(batch) == Rest::Fold
+            && let Err(error) = checkpoint::fold(&self.connection)
+        {
+            // What was committed stays committed.
+            tracing::warn!(%error, "cannot fold the log into the database");
+        }
         Ok(outcomes)
     }
 }
