@@ -26,7 +26,7 @@ pub struct StandingEvents {
     pub state: EventState,
     /// At [`crate::store::COUNT_MAX`]: or more.
     pub count: u64,
-    /// The one that has been so for longest.
+    /// The first accepted, of held ones of those held under the oldest revision.
     pub first: EventId,
     /// JSON: why the first one stands still, which as a rule is why all of them do.
     pub detail: Option<String>,

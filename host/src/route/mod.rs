@@ -86,7 +86,7 @@ fn give_way() {
     if cfg!(target_os = "linux")
         && let Err(error) = rustix::process::nice(NICE)
     {
-        tracing::debug!(%error, "plugin threads have the same priority as all others");
+        tracing::info!(%error, "a plugin thread has the same priority as all other threads");
     }
 }
 

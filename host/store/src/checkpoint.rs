@@ -2,10 +2,16 @@
 //!
 //! Left to SQLite, the commit that makes the log long enough folds it in, and everybody whose write is in that commit or
 //! waits for the next one waits with it. Here a thread of its own does so over a connection of its own, while commits go
-//! on. What they added meanwhile is left for the writer, which folds in so little within a moment, and the log begins
-//! anew.
+//! on. What they added meanwhile is little: the writer folds it in before a later commit, and the log begins anew.
+//!
+//! A reader with an old view of the database keeps the log from being folded in as a whole. It then grows until the
+//! reader is gone, and from [`LOG_PAGES_MAX`] on each commit tries.
+//!
+//! Two connections that fold while a third writes the log anew could corrupt the database in SQLite before 3.51.3
+//! (<https://sqlite.org/wal.html#walresetbug>); ours is newer, which the tidy suite holds.
 
 use std::{
+    cell::Cell,
     path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
@@ -14,16 +20,21 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{error::Error, sqlite::BUSY_TIMEOUT_MS, write::Write};
+use super::{PAGE_BYTES, error::Error, sqlite::BUSY_TIMEOUT_MS};
 
-/// Pages of log after which they are folded in: 12 MiB at 8 KiB pages.
-const PAGES: usize = 1_500;
-/// Bytes of payload in a page of log.
-const PAGE_BYTES: usize = 8_192;
-/// Rows whose writing changes a page, more or less: large rows change one each, small ones share them.
-const ROWS_OF_A_PAGE: usize = 4;
-/// Pages that a commit writes whatever its size: the last of every tree.
-const PAGES_OF_A_COMMIT: usize = 12;
+/// Pages by which the log grows before they are folded in: 12 MiB.
+const PAGES: usize = 1_536;
+/// Pages that the writer folds in itself: a few milliseconds.
+const FEW_PAGES: usize = 512;
+/// Pages of log from which on commits fold it themselves, should the thread not come to it: 128 MiB.
+pub(super) const LOG_PAGES_MAX: usize = 16_384;
+/// What the log's file keeps of the disk once it begins anew.
+const LOG_BYTES_KEPT: usize = 2 * PAGES * PAGE_BYTES as usize;
+
+thread_local! {
+    /// Pages in the log after the last commit of this thread, whoever wrote them: SQLite's hook takes no closure.
+    static LOG_PAGES: Cell<usize> = const { Cell::new(0) };
+}
 
 /// The thread that folds. It ends when it is dropped.
 pub(super) struct Checkpointer {
@@ -39,24 +50,33 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Written since the last pass began, by estimate.
-    pages: usize,
-    rest_is_small: bool,
+    wanted: bool,
     closing: bool,
+    /// Pages of log when it was last wanted.
+    wanted_at: usize,
+    /// The thread has left so little that the writer should fold it in.
+    rest_is_small: bool,
 }
 
 /// What the writer should do about the log before its next commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rest {
-    /// Fold in what is left: it is little.
+    /// Fold in what is left.
     Fold,
     Leave,
 }
 
 impl Checkpointer {
+    /// Starts the thread, and has `writer`, whose commits are noted, no longer fold by itself.
+    ///
     /// # Errors
     /// The database cannot be opened, or the system refuses a thread.
-    pub(super) fn start(path: &Path) -> Result<Self, Error> {
+    pub(super) fn start(path: &Path, writer: &Connection) -> Result<Self, Error> {
+        writer.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT as i64)?;
+        writer.wal_hook(Some(|_, pages| {
+            LOG_PAGES.set(usize::try_from(pages).unwrap_or(0));
+            Ok(())
+        }));
         let connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
         // The database is flushed before the log is written over.
@@ -73,22 +93,27 @@ impl Checkpointer {
         })
     }
 
-    /// Notes a commit.
-    pub(super) fn committed(&self, batch: &[Write]) -> Rest {
-        let pages: usize = batch
-            .iter()
-            .map(|write| write.payload_bytes() * ROWS_OF_A_PAGE / PAGE_BYTES + write.rows())
-            .sum();
+    /// What to do about the log after a commit of this thread.
+    pub(super) fn after_commit(&self) -> Rest {
+        let pages = LOG_PAGES.get();
+        if pages >= LOG_PAGES_MAX {
+            return Rest::Fold;
+        }
         let mut state = self.shared.state();
-        state.pages += pages / ROWS_OF_A_PAGE + PAGES_OF_A_COMMIT;
-        if state.pages >= PAGES {
-            self.shared.changed.notify_one();
+        if pages < state.wanted_at {
+            // The log began anew.
+            state.wanted_at = 0;
+            state.rest_is_small = false;
         }
         if std::mem::take(&mut state.rest_is_small) {
-            Rest::Fold
-        } else {
-            Rest::Leave
+            return Rest::Fold;
         }
+        if pages >= state.wanted_at + PAGES {
+            state.wanted_at = pages;
+            state.wanted = true;
+            self.shared.changed.notify_one();
+        }
+        Rest::Leave
     }
 }
 
@@ -110,25 +135,88 @@ impl Shared {
     fn serve(&self, connection: &Connection) {
         loop {
             let mut state = self.state();
-            while state.pages < PAGES && !state.closing {
+            while !state.wanted && !state.closing {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             if state.closing {
                 return;
             }
-            state.pages = 0;
+            state.wanted = false;
             drop(state);
             match fold(connection) {
-                Ok(()) => self.state().rest_is_small = true,
-                // The writer's own limit holds, and the next pass tries again.
+                // What was written while it folded is not counted here, and is as little as a pass is short.
+                Ok(left) => self.state().rest_is_small = left <= FEW_PAGES,
                 Err(error) => tracing::warn!(%error, "cannot fold the log into the database"),
             }
         }
     }
 }
 
-/// Writes into the database what the log holds and no reader needs there, without waiting for anybody.
-pub(super) fn fold(connection: &Connection) -> Result<(), Error> {
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
-    Ok(())
+/// Writes into the database what the log holds and no reader needs there, without waiting for anybody. Returns how many
+/// pages of the log are left.
+pub(super) fn fold(connection: &Connection) -> Result<usize, Error> {
+    let (busy, log, folded): (i64, i64, i64) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    })?;
+    if busy != 0 {
+        // Somebody else is folding.
+        return Ok(usize::MAX);
+    }
+    Ok(usize::try_from(log - folded).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log_pages(path: &Path) -> usize {
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        usize::try_from(std::fs::metadata(log).map_or(0, |log| log.len())).expect("it fits") / PAGE_BYTES as usize
+    }
+
+    /// Left to the thread alone the log never began anew under load, and grew without bound.
+    #[test]
+    fn the_log_is_bounded_under_load_and_begins_anew_after_a_long_reader() {
+        let folder = tempfile::tempdir().expect("a folder is made");
+        let path = folder.path().join("log.db");
+        let writer = Connection::open(&path).expect("it opens");
+        writer
+            .execute_batch(&format!(
+                "PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE kept (bytes BLOB)"
+            ))
+            .expect("a table is made");
+        let checkpointer = Checkpointer::start(&path, &writer).expect("it starts");
+        let mut rest = Rest::Leave;
+        let mut write = |pages: usize| {
+            for _ in 0..pages / 64 {
+                if rest == Rest::Fold {
+                    fold(&writer).expect("it folds");
+                }
+                writer
+                    .execute("INSERT INTO kept VALUES (zeroblob(?1))", [64 * PAGE_BYTES])
+                    .expect("it is written");
+                rest = checkpointer.after_commit();
+            }
+        };
+        write(PAGES * 20);
+        assert!(log_pages(&path) < PAGES * 12, "{} pages of log", log_pages(&path));
+
+        let reader = Connection::open(&path).expect("it opens");
+        reader.execute_batch("BEGIN; SELECT COUNT(*) FROM kept").expect("it reads");
+        write(PAGES * 12);
+        assert!(
+            log_pages(&path) >= PAGES * 10,
+            "the reader keeps the log: {} pages",
+            log_pages(&path)
+        );
+        reader.execute_batch("COMMIT").expect("it ends");
+        // The thread may be in the middle of a pass; it needs few more commits than it has passes left.
+        let written = std::iter::repeat_with(|| write(64)).take(1_000);
+        assert!(
+            written.into_iter().any(|()| LOG_PAGES.get() < PAGES),
+            "the log does not begin anew: {} pages",
+            LOG_PAGES.get()
+        );
+    }
 }

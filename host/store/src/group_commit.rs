@@ -1,6 +1,6 @@
 //! Group commit: many writes, one transaction, one flush.
 //!
-//! Writes wait in a bounded channel. The lane that reads it takes all that is there, up to a bound, commits it in
+//! Writes wait in bounded channels. The lane that reads them takes all that is there, up to a bound, commits it in
 //! one transaction, then answers each write. While one transaction flushes, the next batch gathers: a batch is one
 //! write when the server idles and hundreds under load; accepting knows no timer and no added delay (A1).
 //!
@@ -23,7 +23,8 @@ use super::{
     write::{Outcome, Write},
 };
 
-/// Writes that may wait for a lane; beyond it an accept is refused as [`Error::Busy`]. Sixteen full batches.
+/// Writes that may wait in each queue of a lane; beyond it an accept is refused as [`Error::Busy`]. Sixteen full batches, or
+/// twice as many shared ones.
 const WAITING_WRITES_MAX: usize = 8_192;
 /// Writes in one transaction: past this a larger batch no longer lowers the cost per row and only delays its first.
 const BATCH_WRITES_MAX: usize = 512;
@@ -42,7 +43,7 @@ const CLOSING_MAX: Duration = Duration::from_secs(2);
 
 /// The connection a lane commits through.
 pub(super) enum Writer {
-    Sqlite(sqlite::Writer),
+    Sqlite(Box<sqlite::Writer>),
     Postgres(Box<postgres::Writer>),
 }
 
@@ -156,28 +157,28 @@ pub(super) async fn serve(mut writer: Writer, mut writes: Inbox, rest: Duration,
         uncommitted.append(&mut batch);
         let more_may_gather = uncommitted.iter().any(Write::comes_in_crowds);
         while !uncommitted.is_empty() {
-            let later = uncommitted.split_off(fitting(&uncommitted));
+            let later = uncommitted.split_off(fitting(&uncommitted, writes.batch_max));
             again.extend(commit(&mut writer, uncommitted, &doubts).await);
             uncommitted = later;
         }
-        if more_may_gather && !rest.is_zero() && writes.len() < BATCH_WRITES_MAX {
+        if more_may_gather && !rest.is_zero() && writes.len() < writes.batch_max {
             tokio::time::sleep(rest).await;
         }
     }
 }
 
 /// How many of `writes` go into one transaction: at least one, whatever its size.
-fn fitting(writes: &[Write]) -> usize {
+fn fitting(writes: &[Write], writes_max: usize) -> usize {
     let (mut bytes, mut rows) = (0, 0);
     writes
         .iter()
-        .take(BATCH_WRITES_MAX)
+        .take(writes_max)
         .position(|write| {
             bytes += write.payload_bytes();
             rows += write.rows();
             bytes > BATCH_BYTES_MAX || rows > BATCH_ROWS_MAX
         })
-        .map_or(writes.len().min(BATCH_WRITES_MAX), |first_too_many| first_too_many.max(1))
+        .map_or(writes.len().min(writes_max), |first_too_many| first_too_many.max(1))
 }
 
 /// Commits one batch and answers its writes; returns the settlements to try again.
@@ -237,8 +238,8 @@ mod tests {
     /// 512 accepts that each fan out to 10,000 endpoints were one transaction of ten million rows.
     #[test]
     fn a_batch_is_bounded_by_its_rows_and_one_write_always_fits() {
-        assert_eq!(fitting(&[claim(10_000), claim(10_000), claim(1)]), 1);
-        assert_eq!(fitting(&[claim(100_000), claim(1)]), 1);
-        assert_eq!(fitting(&[claim(8_000), claim(8_000), claim(8_000)]), 2);
+        assert_eq!(fitting(&[claim(10_000), claim(10_000), claim(1)], BATCH_WRITES_MAX), 1);
+        assert_eq!(fitting(&[claim(100_000), claim(1)], BATCH_WRITES_MAX), 1);
+        assert_eq!(fitting(&[claim(8_000), claim(8_000), claim(8_000)], BATCH_WRITES_MAX), 2);
     }
 }

@@ -116,6 +116,8 @@ macro_rules! in_transaction {
 }
 pub(crate) use {in_transaction, on};
 
+/// SQLite's page: large ones hold a typical payload of 1 to 7 KiB in few overflow pages. Fixed when the file is created.
+const PAGE_BYTES: u32 = 8_192;
 /// Connections for everything off the hot path.
 const POOL_CONNECTIONS_MAX: u32 = 8;
 /// How long a query may wait for a connection before the database counts as unreachable.
@@ -230,10 +232,11 @@ impl Store {
                 let options = SqliteConnectOptions::new()
                     .filename(path)
                     .create_if_missing(true)
-                    // Larger pages hold a typical 1–7 KiB payload in few overflow pages; fixed when the file is created.
-                    .page_size(8_192)
+                    .page_size(PAGE_BYTES)
                     .journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Full)
+                    // The lane's thread folds the log; this is the limit of a process without one.
+                    .pragma("wal_autocheckpoint", checkpoint::LOG_PAGES_MAX.to_string())
                     .busy_timeout(Duration::from_millis(sqlite::BUSY_TIMEOUT_MS))
                     .foreign_keys(true);
                 let pool = SqlitePoolOptions::new()
@@ -304,7 +307,12 @@ impl Store {
                 let (sender, others) = group_commit::channel();
                 let inbox = Inbox::of_both(accepts, others);
                 let writer = sqlite::Writer::open(path, self.node).map_err(OpenError::Writer)?;
-                let lane = group_commit::serve(group_commit::Writer::Sqlite(writer), inbox, Duration::ZERO, self.doubts.clone());
+                let lane = group_commit::serve(
+                    group_commit::Writer::Sqlite(Box::new(writer)),
+                    inbox,
+                    Duration::ZERO,
+                    self.doubts.clone(),
+                );
                 let (over, task) = oneshot::channel();
                 let runtime = tokio::runtime::Handle::current();
                 std::thread::Builder::new()

@@ -27,9 +27,6 @@ use super::{
 pub(super) const BUSY_TIMEOUT_MS: u64 = 5_000;
 /// Prepared statements kept: all that the batch loop uses, with room.
 const STATEMENT_CACHE: usize = 32;
-/// Pages of write-ahead log before a commit folds them into the database itself, should [`super::checkpoint`] not come to
-/// it: 128 MiB at 8 KiB pages.
-const LOG_PAGES_MAX: u32 = 16_000;
 
 /// Spells a statement's parameters as SQLite's `?1`. `$1` is a *name* there, numbered by where it first appears; sqlx
 /// reads it as a number, rusqlite does not.
@@ -61,6 +58,7 @@ const fn question_marks<const N: usize>(sql: &str) -> [u8; N] {
 pub struct Writer {
     connection: Connection,
     checkpointer: Checkpointer,
+    rest: Rest,
     node: Uuid,
 }
 
@@ -70,17 +68,25 @@ impl Writer {
         connection.busy_timeout(std::time::Duration::from_millis(BUSY_TIMEOUT_MS))?;
         // FULL: the log is flushed before a commit answers (A1). NORMAL would flush only at checkpoints.
         connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_MAX)?;
         connection.pragma_update(None, "cache_size", -32 * 1024)?;
         connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+        let checkpointer = Checkpointer::start(path, &connection)?;
         Ok(Self {
             connection,
-            checkpointer: Checkpointer::start(path)?,
+            checkpointer,
+            rest: Rest::Leave,
             node: node.as_uuid(),
         })
     }
 
     pub fn commit(&mut self, batch: &[Write]) -> Result<Vec<Outcome>, Error> {
+        // Not after the commit: its writes wait for their answers.
+        if self.rest == Rest::Fold
+            && let Err(error) = checkpoint::fold(&self.connection)
+        {
+            tracing::warn!(%error, "cannot fold the log into the database");
+        }
+        self.rest = Rest::Leave;
         let node = self.node;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let outcomes = batch
@@ -88,12 +94,7 @@ impl Writer {
             .map(|write| apply(&transaction, node, write))
             .collect::<Result<Vec<_>, Error>>()?;
         transaction.commit()?;
-        if self.checkpointer.committed(batch) == Rest::Fold
-            && let Err(error) = checkpoint::fold(&self.connection)
-        {
-            // What was committed stays committed.
-            tracing::warn!(%error, "cannot fold the log into the database");
-        }
+        self.rest = self.checkpointer.after_commit();
         Ok(outcomes)
     }
 }

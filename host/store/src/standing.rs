@@ -21,7 +21,7 @@ pub struct StandingEvents {
     pub state: EventState,
     /// At [`COUNT_MAX`]: or more.
     pub count: u64,
-    /// The one that has been so for longest: its decision says why, as a rule for all.
+    /// The first accepted, of held ones of those held under the oldest revision: its decision says why, as a rule for all.
     pub first: EventId,
 }
 

@@ -70,11 +70,11 @@ macro_rules! senders_with {
 macro_rules! counted_deliveries {
     ($endpoints:expr) => {
         concat!(
-            "SELECT n.endpoint_id, n.state, n.counted FROM (SELECT p.endpoint_id, t.state, \
-             (SELECT COUNT(*) FROM (SELECT 1 FROM delivery_work w WHERE w.endpoint_id = p.endpoint_id AND w.state = t.state AND w.state <> 'waiting' LIMIT $1) c) AS counted \
+            "SELECT p.endpoint_id, t.state, \
+             (SELECT COUNT(*) FROM (SELECT 1 FROM delivery_work w WHERE w.endpoint_id = p.endpoint_id AND w.state = t.state AND w.state <> 'waiting' LIMIT $1) c) \
              FROM (SELECT 'rejected' AS state UNION ALL SELECT 'exhausted' UNION ALL SELECT 'cancelled') t CROSS JOIN ",
             $endpoints,
-            ") n WHERE n.counted > 0 ORDER BY 1, 2",
+            " EXISTS (SELECT 1 FROM delivery_work w WHERE w.endpoint_id = p.endpoint_id AND w.state = t.state AND w.state <> 'waiting') ORDER BY 1, 2",
         )
     };
 }
@@ -96,7 +96,7 @@ statements! {
         event_joins!(),
         " ORDER BY e.id DESC",
     );
-    /// Those that wait to be routed, leased or not.
+    /// Those that wait to be routed, leased or not. A lease of no node hides one until it is given back, half a minute later.
     Both LIST_PENDING_EVENTS = concat!(
         event_columns!(),
         " FROM (SELECT u.id FROM (SELECT * FROM (SELECT event_id AS id FROM route_work WHERE state = 'pending' AND lease IS NULL AND event_id < $1 ORDER BY event_id DESC LIMIT $2) r \
@@ -104,7 +104,7 @@ statements! {
         event_joins!(),
         " ORDER BY e.id DESC",
     );
-    /// Those that are held or dead-lettered.
+    /// Those that are held or dead-lettered. That they are not pending is said again, for an index holds only those.
     Both LIST_STANDING_EVENTS = concat!(
         event_columns!(),
         " FROM (SELECT event_id AS id FROM route_work WHERE state = $1 AND state <> 'pending' AND event_id < $2 ORDER BY event_id DESC LIMIT $3) n JOIN event e ON e.id = n.id ",
@@ -185,7 +185,7 @@ statements! {
         delivery_joins!(),
         " ORDER BY d.id DESC",
     );
-    /// Those that wait for an attempt, leased or not.
+    /// Those that wait for an attempt, leased or not; as [`LIST_PENDING_EVENTS`].
     Both LIST_WAITING_DELIVERIES = concat!(
         delivery_columns!(),
         " FROM (SELECT u.id FROM (SELECT * FROM (SELECT delivery_id AS id FROM delivery_work WHERE state = 'waiting' AND lease IS NULL AND delivery_id < $1 ORDER BY delivery_id DESC LIMIT $2) r \
@@ -193,7 +193,7 @@ statements! {
         delivery_joins!(),
         " ORDER BY d.id DESC",
     );
-    /// Those that ended without arriving, by state.
+    /// Those that ended without arriving, by state; said twice as in [`LIST_STANDING_EVENTS`].
     Both LIST_ENDED_DELIVERIES = concat!(
         delivery_columns!(),
         " FROM (SELECT delivery_id AS id FROM delivery_work WHERE state = $1 AND state <> 'waiting' AND delivery_id < $2 ORDER BY delivery_id DESC LIMIT $3) n JOIN delivery d ON d.id = n.id ",
@@ -271,11 +271,10 @@ statements! {
            UNION ALL \
            SELECT (SELECT w.endpoint_id FROM delivery_work w WHERE w.state <> 'waiting' AND w.endpoint_id > p.endpoint_id ORDER BY w.endpoint_id LIMIT 1) \
            FROM ended p WHERE p.endpoint_id IS NOT NULL) ",
-        counted_deliveries!("ended p WHERE p.endpoint_id IS NOT NULL"),
+        counted_deliveries!("ended p WHERE p.endpoint_id IS NOT NULL AND"),
     );
     Both COUNT_STANDING_DELIVERIES_OF_TENANT = counted_deliveries!(
-        "(SELECT q.id AS endpoint_id FROM endpoint q WHERE q.tenant_id = $2) p \
-         WHERE EXISTS (SELECT 1 FROM delivery_work w WHERE w.endpoint_id = p.endpoint_id AND w.state <> 'waiting')"
+        "(SELECT q.id AS endpoint_id FROM endpoint q WHERE q.tenant_id = $2) p WHERE"
     );
 
     // -- replay -------------------------------------------------------------------------------------------------------
