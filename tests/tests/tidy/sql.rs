@@ -114,7 +114,12 @@ fn whose_work_waits_is_found_on_sqlite_without_sorting_the_backlog() {
     ] {
         let (.., statement) = all().find(|(of, ..)| *of == name).expect("there is such a statement");
         // What is counted or listed is sorted at its end: a row for each sender or endpoint, or a page.
-        let sorts_its_answer = usize::from(!name.starts_with("SELECT_"));
+        let sorts_its_answer = match name {
+            _ if name.starts_with("SELECT_") => 0,
+            // Two lists put together.
+            _ if name.starts_with("COUNT_STANDING_EVENTS") => 2,
+            _ => 1,
+        };
         let plan = explained(&connection, "EXPLAIN QUERY PLAN", statement, 3);
         let sorts = plan.iter().filter(|step| step.ends_with("TEMP B-TREE FOR ORDER BY")).count();
         let reads_all = plan.iter().any(|step| step.starts_with("SCAN") && step.ends_with("_work"));
