@@ -73,20 +73,21 @@ impl Store {
     ///
     /// A row that cannot be read is in [`Rows::set_aside`] and takes nothing else with it.
     pub async fn configuration_since(&self, revision: i64) -> Result<Rows, Error> {
+        // In boxes: with a decoder for each table they are large, and callers keep them in futures of their own.
         match &self.db {
             Db::Sqlite(pool) => {
-                in_time(async {
+                in_time(Box::pin(async {
                     // SQLite fixes the moment at a transaction's first read.
                     let mut transaction = pool.begin().await?;
                     read_all!(transaction, revision, &self.seal)
-                })
+                }))
                 .await
             }
             Db::Postgres(pool) => {
-                in_time(async {
+                in_time(Box::pin(async {
                     let mut transaction = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
                     read_all!(transaction, revision, &self.seal)
-                })
+                }))
                 .await
             }
         }
