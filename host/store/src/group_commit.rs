@@ -235,6 +235,42 @@ mod tests {
         }
     }
 
+    /// An accept waited behind every decision of a backlog that was being released.
+    #[tokio::test]
+    async fn accepts_and_other_writes_share_a_batch_and_neither_waits_behind_the_other() {
+        let (accept, accepts) = channel();
+        let (other, others) = channel();
+        let mut inbox = Inbox::of_both(accepts, others);
+        let half = SHARED_BATCH_WRITES_MAX / 2;
+        let of_accepts = |batch: &[Write]| batch.iter().filter(|write| write.rows() == 1).count();
+        for _ in 0..2 * SHARED_BATCH_WRITES_MAX {
+            other.send(claim(2)).await.expect("there is room");
+            accept.send(claim(1)).await.expect("there is room");
+        }
+        let batch = inbox.take().await;
+        assert_eq!(
+            (batch.len(), of_accepts(&batch)),
+            (SHARED_BATCH_WRITES_MAX, half),
+            "of much, half each"
+        );
+        drop(other);
+        let mut taken = vec![batch];
+        drop(accept);
+        loop {
+            let batch = inbox.take().await;
+            if batch.is_empty() {
+                break;
+            }
+            taken.push(batch);
+        }
+        let all: Vec<_> = taken.into_iter().flatten().collect();
+        assert_eq!(
+            (all.len(), of_accepts(&all)),
+            (4 * SHARED_BATCH_WRITES_MAX, 2 * SHARED_BATCH_WRITES_MAX),
+            "what waits is taken before the lane ends"
+        );
+    }
+
     /// 512 accepts that each fan out to 10,000 endpoints were one transaction of ten million rows.
     #[test]
     fn a_batch_is_bounded_by_its_rows_and_one_write_always_fits() {
