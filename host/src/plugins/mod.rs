@@ -8,13 +8,14 @@
 //! What is active is what the table says; [`Plugins::reconcile`] brings this node to it. So a restart with a broken
 //! file, or a node without the file, serves what was active, and deleting a file deactivates nothing.
 //!
-//! Cast: `offer` judges a version, `trial` runs it on what its senders send, `reconcile` loads what is active,
-//! `configs` asks plugins about configurations, `folder` finds files and remembers which it has offered.
+//! Cast: `offer` takes a version in, `trial` runs it on what its senders send, `refusal` keeps what fails, `reconcile` loads
+//! what is active, `configs` asks plugins about configurations, `folder` finds files and remembers which it has offered.
 
 mod configs;
 mod folder;
 mod offer;
 mod reconcile;
+mod refusal;
 mod trial;
 
 use std::{sync::Arc, time::Duration};

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use hookyard_domain::{ContentHash, PluginId, TenantId};
 use tokio::sync::{OwnedMutexGuard, Semaphore, SemaphorePermit};
 
-use super::{Plugins, trial};
+use super::Plugins;
 use crate::{
     installed::{Active, Slot},
     store::{Error, PluginRow},
@@ -24,8 +24,6 @@ use crate::{
 /// Versions that are checked at the same time on this node. Compiling takes a core for as long as it lasts; the rest
 /// of the machine is for events.
 const CHECKS_AT_ONCE: usize = 2;
-/// Length of a kept refusal.
-const REASON_CHARS_MAX: usize = 2_000;
 /// Length of a plugin's name, in bytes; it is also the name of a file.
 const NAME_BYTES_MAX: usize = 100;
 
@@ -100,68 +98,17 @@ impl Plugins {
         })
     }
 
-    async fn refuse(
-        &self,
-        row: Option<PluginRow>,
-        tenant: TenantId,
-        name: &str,
-        version: ContentHash,
-        reason: &str,
-    ) -> Result<Offered, Error> {
-        let reason = kept_reason(reason);
-        let parts = &self.0.parts;
-        parts
-            .store
-            .refuse_plugin(self.id_of(row.as_ref()), tenant, name, version, &reason, parts.clock.now())
-            .await?;
-        let serving = row.and_then(|row| row.active);
-        tracing::warn!(
-            tenant = self.tenant_name(tenant),
-            plugin = name,
-            version = version.short(),
-            serving = serving.map_or_else(|| "none".to_owned(), |active| active.short()),
-            reason,
-            "plugin version refused"
-        );
-        Ok(Offered::Refused { version, reason })
-    }
-
-    fn id_of(&self, row: Option<&PluginRow>) -> PluginId {
+    pub(super) fn id_of(&self, row: Option<&PluginRow>) -> PluginId {
         row.map_or_else(|| PluginId::new_v7(self.0.parts.clock.now(), rand::random()), |row| row.id)
     }
 
-    fn tenant_name(&self, tenant: TenantId) -> String {
+    pub(super) fn tenant_name(&self, tenant: TenantId) -> String {
         let snapshot = self.0.parts.configuration.current();
         snapshot
             .tenants
             .get(&tenant)
             .map_or_else(|| tenant.to_string(), |tenant| tenant.name.clone())
     }
-
-    /// Compiles and tries a version. The outer error is the store's, the inner one the reason to refuse the version.
-    async fn check(&self, tenant: TenantId, name: &str, wasm: Bytes) -> Result<Result<Module, String>, Error> {
-        let parts = &self.0.parts;
-        let engine = parts.engine.clone();
-        let module = match tokio::task::spawn_blocking(move || engine.compile(&wasm)).await {
-            Ok(Ok(module)) => module,
-            Ok(Err(refusal)) => return Ok(Err(refusal.to_string())),
-            Err(_) => return Ok(Err("the check was interrupted; offer the version again".to_owned())),
-        };
-        let senders: Vec<_> = {
-            let snapshot = parts.configuration.current();
-            let uses = |sender: &&Arc<crate::configuration::Sender>| sender.tenant.id == tenant && sender.plugin.as_deref() == Some(name);
-            snapshot.senders.values().filter(uses).cloned().collect()
-        };
-        let trials = trial::prepare(&parts.store, &senders).await?;
-        let limits = parts.engine.settings().call_limits();
-        let tried = tokio::task::spawn_blocking(move || trial::all(&module, &trials, limits).map(|()| module)).await;
-        Ok(tried.unwrap_or_else(|_| Err("the trial was interrupted; offer the version again".to_owned())))
-    }
-}
-
-/// A reason as it is kept: it can quote names from inside a module, and PostgreSQL's text takes no NUL.
-pub(super) fn kept_reason(reason: &str) -> String {
-    reason.chars().filter(|c| *c != '\0').take(REASON_CHARS_MAX).collect()
 }
 
 /// Whether senders could use a plugin under this name.

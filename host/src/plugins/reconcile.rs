@@ -10,7 +10,7 @@ use std::sync::Arc;
 use hookyard_domain::{ContentHash, TenantId};
 use tokio_util::sync::CancellationToken;
 
-use super::{LOOK_EVERY, Plugins, offer::kept_reason};
+use super::{LOOK_EVERY, Plugins, refusal::kept_reason};
 use crate::{
     configuration::PluginState,
     installed::{Active, Slot},

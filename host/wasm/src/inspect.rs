@@ -6,11 +6,11 @@
 //! imports and exports then say which contract the module was built for, so that a mismatch is explained in the words
 //! of the contract and not as a missing symbol.
 
+use hookyard_domain::failure::PluginFailure;
 use wasmtime::WasmFeatures;
 
 use super::contract::{self, Line};
 use super::interface::InterfaceName;
-use super::refusal::Refusal;
 
 /// Functions in one upload, over all of its modules. Go, whose programs are large, has some 6,500.
 const FUNCTIONS_MAX: usize = 100_000;
@@ -27,6 +27,45 @@ const CORE_PREAMBLE: [u8; 8] = *b"\0asm\x01\0\0\0";
 
 /// First bytes of machine code: ELF (also how wasmtime stores what it compiled), Mach-O and PE.
 const NATIVE_MAGICS: [&[u8]; 5] = [b"\x7fELF", b"MZ", b"\xfe\xed\xfa\xce", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"];
+
+/// Why a module cannot become a plugin. The text is for its author.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("the module has {bytes} bytes; the limit is {bytes_max}")]
+    TooLarge { bytes: usize, bytes_max: usize },
+    #[error("this is compiled machine code; upload the .wasm file it was made from")]
+    MachineCode,
+    #[error("this is not WebAssembly: it does not begin with \\0asm")]
+    NotWasm,
+    #[error("this is a core module, not a component; build it for the target wasm32-wasip2, or wrap it with `wasm-tools component new`")]
+    CoreModule,
+    #[error("the module is damaged or uses a feature that is switched off: {message} (at byte {offset})")]
+    Invalid { offset: usize, message: String },
+    #[error("the module has {count} {what}; the limit is {count_max}")]
+    TooComplex {
+        what: &'static str,
+        count: usize,
+        count_max: usize,
+    },
+    #[error("this component is not a plugin: it does not export hookyard:plugin/{missing}. It exports {exports}")]
+    NotAPlugin { missing: &'static str, exports: String },
+    #[error("the plugin was built for contract {plugin}, this host speaks {host}; build it against version {host} of hookyard:plugin")]
+    OtherContract { plugin: String, host: &'static str },
+    #[error("the plugin asks for {import}, which contract {host} does not have; it needs a newer host, or an older hookyard:plugin")]
+    NewerContract { import: String, host: &'static str },
+    #[error("the plugin imports {import}, which this host does not offer; a plugin can import hookyard:plugin and the wasi packages")]
+    UnknownImport { import: String },
+    #[error("the module cannot be compiled: {message}")]
+    Compile { message: String },
+    #[error("the compiler itself failed on this module; nothing about it can be fixed from here, please report it")]
+    CompilerFailed,
+    #[error("the plugin does not follow contract {host}: {message}")]
+    TypesDiffer { message: String, host: &'static str },
+    #[error("the plugin could not describe itself: {0}")]
+    Trial(PluginFailure),
+    #[error("the plugin's description of itself is not usable: {message}")]
+    Manifest { message: String },
+}
 
 /// What a module can do, told by what it imports.
 #[derive(Debug, Clone, PartialEq, Eq)]

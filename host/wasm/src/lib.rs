@@ -13,8 +13,8 @@
 //! `hookyard_domain::decision::check`, in the routing stage.
 //!
 //! Read on in `engine.rs` for how instances are made, `call.rs` for one run, `limits.rs` for what stops it,
-//! `contract/` for the types of each version, `wasi.rs` and `ambient.rs` for the little world a guest sees, `inspect.rs` and
-//! `refusal.rs` for uploads.
+//! `contract/` for the types of each version, `wasi.rs` and `ambient.rs` for the little world a guest sees, `inspect.rs` for
+//! uploads and the reasons to refuse them.
 
 mod ambient;
 mod call;
@@ -24,7 +24,6 @@ mod inspect;
 mod interface;
 mod limits;
 mod log;
-mod refusal;
 mod seats;
 mod wasi;
 
@@ -42,11 +41,10 @@ use self::call::{Executed, Setup, State};
 pub use self::contract::{Body, ConfigProblem, EndpointView, EventView, Manifest, VERSION as CONTRACT_VERSION};
 use self::contract::{Exports, Line};
 pub use self::engine::{Allocation, Engine, EngineError, Settings};
-pub use self::inspect::Capability;
+pub use self::inspect::{Capability, Refusal};
 use self::interface::InterfaceName;
 pub use self::limits::{CallLimits, MEMORY_BYTES_CEILING};
 pub use self::log::{Level, LogLine};
-pub use self::refusal::Refusal;
 
 /// What an answer may weigh beyond its payloads: records, headers, annotations, reasons. A million empty routes weigh
 /// ten times this and are refused while they are read.

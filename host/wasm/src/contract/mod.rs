@@ -14,8 +14,8 @@ use wasmtime::component::{Component, ComponentExportIndex, Instance, LinkerInsta
 
 pub use self::v0_1::{Body, ConfigProblem, EndpointView, EventView, Manifest};
 use super::call::State;
+use super::inspect::Refusal;
 use super::interface::InterfaceName;
-use super::refusal::Refusal;
 
 /// The newest version this host speaks, which is what a new plugin is built against.
 pub const VERSION: &str = v0_1::VERSION;

@@ -19,8 +19,8 @@ use wasmtime::{AsContextMut, Store, StoreContextMut};
 
 use super::{FAILURE_CODE_BYTES_MAX, FAILURE_MESSAGE_BYTES_MAX, find};
 use crate::call::{State, TypesDiffer};
+use crate::inspect::Refusal;
 use crate::log::{LINE_BYTES_MAX, Level, cut};
-use crate::refusal::Refusal;
 
 /// The newest version of this line that the host speaks.
 pub(super) const VERSION: &str = "0.1.0";
