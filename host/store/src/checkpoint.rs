@@ -52,6 +52,8 @@ struct Shared {
 struct State {
     wanted: bool,
     closing: bool,
+    /// Pages of log after the writer's last commit.
+    pages: usize,
     /// Pages of log when it was last wanted.
     wanted_at: usize,
     /// The thread has left so little that the writer should fold it in.
@@ -96,10 +98,11 @@ impl Checkpointer {
     /// What to do about the log after a commit of this thread.
     pub(super) fn after_commit(&self) -> Rest {
         let pages = LOG_PAGES.get();
+        let mut state = self.shared.state();
+        state.pages = pages;
         if pages >= LOG_PAGES_MAX {
             return Rest::Fold;
         }
-        let mut state = self.shared.state();
         if pages < state.wanted_at {
             // The log began anew.
             state.wanted_at = 0;
@@ -143,26 +146,39 @@ impl Shared {
             }
             state.wanted = false;
             drop(state);
-            match fold(connection) {
-                // What was written while it folded is not counted here, and is as little as a pass is short.
+            match self.fold_down(connection) {
                 Ok(left) => self.state().rest_is_small = left <= FEW_PAGES,
                 Err(error) => tracing::warn!(%error, "cannot fold the log into the database"),
             }
         }
     }
+
+    /// Pass after pass, each folding what was written during the one before, until little is left or it does not get less.
+    /// Returns how many pages are left.
+    fn fold_down(&self, connection: &Connection) -> Result<usize, Error> {
+        let mut left = usize::MAX;
+        loop {
+            let folded = fold(connection)?;
+            let state = self.state();
+            // The log may have begun anew meanwhile; then there is little in it.
+            let next = state.pages.saturating_sub(folded);
+            if next <= FEW_PAGES || next >= left || state.closing {
+                return Ok(next);
+            }
+            left = next;
+        }
+    }
 }
 
 /// Writes into the database what the log holds and no reader needs there, without waiting for anybody. Returns how many
-/// pages of the log are left.
+/// pages of the log are in the database; what was written meanwhile is not among them.
 pub(super) fn fold(connection: &Connection) -> Result<usize, Error> {
-    let (busy, log, folded): (i64, i64, i64) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-    })?;
+    let (busy, folded): (i64, i64) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(0)?, row.get(2)?)))?;
     if busy != 0 {
         // Somebody else is folding.
-        return Ok(usize::MAX);
+        return Ok(0);
     }
-    Ok(usize::try_from(log - folded).unwrap_or(0))
+    Ok(usize::try_from(folded).unwrap_or(0))
 }
 
 #[cfg(test)]

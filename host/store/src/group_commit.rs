@@ -30,7 +30,7 @@ const WAITING_WRITES_MAX: usize = 8_192;
 const BATCH_WRITES_MAX: usize = 512;
 /// The same where accepts share the lane with all other writes: one that comes while a backlog is worked off waits for the
 /// batch before it and for its own.
-const SHARED_BATCH_WRITES_MAX: usize = 256;
+const SHARED_BATCH_WRITES_MAX: usize = 64;
 /// Rows in one transaction, so that events that fan out to thousands do not make others wait for all of them. Thirty-two
 /// for each write of a full batch.
 const BATCH_ROWS_MAX: usize = 16_384;
