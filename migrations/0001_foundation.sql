@@ -102,8 +102,9 @@ CREATE TABLE endpoint (
     name TEXT,
     description TEXT,
     url TEXT NOT NULL,
-    -- What its owner set. What follows from its receiver's failures is in endpoint_breaker.
-    status TEXT NOT NULL CONSTRAINT endpoint_status_is_known CHECK (status IN ('active', 'inactive')),
+    -- What its owner set, or suspended: its receiver failed for so long that nothing more is taken for it. What follows from
+    -- failures for a while is in endpoint_breaker.
+    status TEXT NOT NULL CONSTRAINT endpoint_status_is_known CHECK (status IN ('active', 'inactive', 'suspended')),
     profile TEXT NOT NULL,
     -- Any JSON object up to 16 KiB.
     metadata TEXT NOT NULL,
@@ -175,8 +176,17 @@ CREATE TABLE sender (
     environment_id UUID NOT NULL REFERENCES environment (id),
     -- The endpoint that its events go to, where it was made for one.
     endpoint_id UUID REFERENCES endpoint (id),
+    -- What a set-up file knows it by; label is for people alone.
     name TEXT,
+    label TEXT,
     status TEXT NOT NULL CONSTRAINT sender_status_is_known CHECK (status IN ('active', 'inactive')),
+    -- What makes another payload of each event, before a plugin sees it: a JSON object of expressions.
+    mapping TEXT,
+    mapping_failure TEXT NOT NULL DEFAULT 'hold' CONSTRAINT mapping_failure_is_known CHECK (mapping_failure IN ('hold', 'raw')),
+    -- How requests of a service that cannot send our credentials are known to be its own: a JSON document, and beside it the
+    -- secrets as a sealed JSON list, newest first.
+    verification TEXT,
+    verification_secrets_sealed BYTEA,
     plugin TEXT,
     config TEXT NOT NULL,
     failure_policy TEXT NOT NULL,
@@ -187,26 +197,56 @@ CREATE TABLE sender (
     revision BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
-    deleted_at BIGINT
+    deleted_at BIGINT,
+    CONSTRAINT verification_has_secrets CHECK ((verification IS NULL) = (verification_secrets_sealed IS NULL))
 );
 CREATE UNIQUE INDEX sender_name ON sender (environment_id, name) WHERE name IS NOT NULL AND deleted_at IS NULL;
 CREATE INDEX sender_of_tenant ON sender (tenant_id, id);
 CREATE INDEX sender_changed ON sender (revision);
 
--- A person who logs in.
+-- A person who logs in. Nodes keep no users in memory: each request of one asks for its session, so that whoever is shut
+-- out is shut out everywhere at once.
 CREATE TABLE user_account (
     id UUID PRIMARY KEY,
     tenant_id UUID NOT NULL REFERENCES tenant (id),
+    -- In lower case.
     email TEXT NOT NULL UNIQUE,
+    -- Argon2id, as a PHC string.
     password_hash TEXT NOT NULL,
-    role TEXT NOT NULL,
+    role TEXT NOT NULL CONSTRAINT user_role_is_known CHECK (role IN ('viewer', 'developer', 'admin', 'owner')),
     status TEXT NOT NULL CONSTRAINT user_status_is_known CHECK (status IN ('active', 'inactive')),
     revision BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL
 );
 CREATE INDEX user_of_tenant ON user_account (tenant_id, id);
-CREATE INDEX user_changed ON user_account (revision);
+
+-- A log-in, for as long as its refresh token is used in time. Logging out deletes the row, and with it all its tokens open.
+CREATE TABLE session (
+    id UUID PRIMARY KEY,
+    user_id UUID NOT NULL REFERENCES user_account (id) ON DELETE CASCADE,
+    -- SHA-256 of the refresh token that is good now. Another one of the same session was used before, perhaps by a thief.
+    hash BYTEA NOT NULL,
+    expires_at BIGINT NOT NULL,
+    created_at BIGINT NOT NULL
+) /*sqlite: WITHOUT ROWID */;
+CREATE INDEX session_of_user ON session (user_id);
+CREATE INDEX session_expiry ON session (expires_at);
+
+-- What lets somebody make a user of a tenant, once. The token is shown in lists, so a sealed copy is kept.
+CREATE TABLE invite (
+    id UUID PRIMARY KEY,
+    tenant_id UUID NOT NULL REFERENCES tenant (id),
+    hash BYTEA NOT NULL UNIQUE,
+    sealed BYTEA NOT NULL,
+    role TEXT NOT NULL CONSTRAINT invited_role_is_known CHECK (role IN ('viewer', 'developer', 'admin')),
+    expires_at BIGINT NOT NULL,
+    used_at BIGINT,
+    revision BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+CREATE INDEX invite_of_tenant ON invite (tenant_id, id);
 
 -- Every kind of key and token. Looked up by the SHA-256 of its whole text; a sealed copy is kept only where an API shows
 -- it again.
@@ -218,7 +258,9 @@ CREATE TABLE credential (
     -- What it stands for: an endpoint's or a sender's ingest token, a user's session. NULL is the tenant as a whole.
     subject_id UUID,
     environment_id UUID REFERENCES environment (id),
+    -- What a set-up file knows it by; label is for people alone.
     name TEXT,
+    label TEXT,
     -- What it allows, in the words of its kind.
     rights TEXT NOT NULL,
     hash BYTEA NOT NULL UNIQUE,
@@ -233,6 +275,7 @@ CREATE TABLE credential (
 );
 CREATE UNIQUE INDEX credential_name ON credential (tenant_id, kind, name) WHERE name IS NOT NULL AND revoked_at IS NULL;
 CREATE INDEX credential_subject ON credential (subject_id) WHERE subject_id IS NOT NULL;
+CREATE INDEX credential_of_tenant ON credential (tenant_id, kind, id);
 CREATE INDEX credential_changed ON credential (revision);
 
 -- Facts --------------------------------------------------------------------------------------------------------------

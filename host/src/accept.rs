@@ -222,11 +222,11 @@ impl Accept {
         }
     }
 
-    /// What needs no plugin is decided at once; none is for routing.
+    /// What needs neither a plugin nor a mapping, either of which may fail, is decided at once; none is for routing.
     fn rule(&self, source: Source, event: &Event) -> Option<Ruling> {
         match source {
             Source::Endpoint(endpoint) => Some(Ruling::direct(endpoint)),
-            Source::Sender(sender) if sender.plugin.is_some() => None,
+            Source::Sender(sender) if sender.plugin.is_some() || sender.mapping.is_some() => None,
             Source::Sender(sender) => Some(Ruling::pass(DecidedBy::Sender, sender.reach.candidates(&event.event_type), None)),
             Source::Published { environment, .. } => {
                 let snapshot = self.configuration.current();

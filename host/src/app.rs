@@ -18,9 +18,9 @@ use crate::{
     deliver::Deliver,
     egress::Egress,
     fanout::{Deliveries, Routing},
-    http::{self, Edge, Server, intake::Intake},
+    http::{self, Edge, Server, intake::Intake, peer::TrustedProxies},
     installed::Installed,
-    manage::{AskPlugins, ConfigAnswer, ConfigQuestion, Manage},
+    manage::{AskPlugins, ConfigAnswer, ConfigQuestion, Manage, Sessions},
     plugins::{self, Folder, Plugins, Unloadable},
     route::{self, Route},
     store::{Forgotten, LaneTasks, Liveness, Store},
@@ -33,8 +33,8 @@ const REVISION_EVERY: Duration = Duration::from_secs(1);
 /// Heartbeats per lease, so that two may go missing.
 const BEATS_PER_LEASE: u32 = 3;
 
-/// How often idempotency keys whose time is over are forgotten. Until then they count as absent all the same.
-const FORGET_EVERY: Duration = Duration::from_secs(60);
+/// How often what is over is cleared away. Until then it counts as absent all the same.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
 
 /// How long the last outcomes may take to reach the disk.
 const FLUSH_MAX: Duration = Duration::from_secs(10);
@@ -129,11 +129,16 @@ impl App {
                 clock.clone(),
                 ask_loaded(plugins.clone()),
             ),
+            sessions: Sessions::new(store.without_lanes(), clock.clone(), &config.token_key),
             configuration: Arc::clone(&configuration),
             store: store.without_lanes(),
             intake: Intake::new(config.body_bytes_max),
             metrics,
             clock: clock.clone(),
+            trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
+            registration: config.registration,
+            plain_http: config.plain_http,
+            dashboard_origin: config.dashboard_origin.clone(),
         };
 
         let tasks = TaskTracker::new();
@@ -148,7 +153,7 @@ impl App {
             route.clone(),
             closing.clone(),
         ));
-        tasks.spawn(forget_keys(store.without_lanes(), clock.clone(), closing.clone()));
+        tasks.spawn(tidy_up(store.without_lanes(), edge.manage.clone(), clock.clone(), closing.clone()));
         let heartbeat = tokio::spawn(keep_alive(
             store.without_lanes(),
             clock.clone(),
@@ -230,11 +235,11 @@ async fn follow_configuration(store: Store, configuration: Arc<Configuration>, p
     }
 }
 
-/// Forgets idempotency keys whose time is over, some at a time: those that count for ever stay.
-async fn forget_keys(store: Store, clock: Clock, closing: CancellationToken) {
+/// Forgets idempotency keys and sessions whose time is over, some at a time, and suspends endpoints that failed for too long.
+async fn tidy_up(store: Store, manage: Manage, clock: Clock, closing: CancellationToken) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(FORGET_EVERY) => {}
+            () = tokio::time::sleep(TIDY_EVERY) => {}
             () = closing.cancelled() => return,
         }
         loop {
@@ -246,6 +251,12 @@ async fn forget_keys(store: Store, clock: Clock, closing: CancellationToken) {
                     break;
                 }
             }
+        }
+        if let Err(error) = store.forget_sessions(clock.now()).await {
+            tracing::warn!(%error, "cannot forget sessions whose time is over");
+        }
+        if let Err(error) = manage.suspend_endpoints().await {
+            tracing::warn!(%error, "cannot see which endpoints have failed for too long");
         }
     }
 }

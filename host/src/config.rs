@@ -3,13 +3,25 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
-use hookyard_domain::{Timestamp, address::AddressPolicy};
+use hookyard_domain::{
+    ContentHash, Timestamp,
+    address::{AddressPolicy, Cidr},
+};
+use http::HeaderValue;
 use rand::RngCore as _;
 
 use crate::{
+    configuration::PlainHttp,
     store::{Location, SealKey, Store},
     wasm,
 };
+
+/// Whether anybody may make a tenant over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    Open,
+    Closed,
+}
 
 /// Everything a server is started with.
 #[derive(Debug, Clone)]
@@ -31,6 +43,14 @@ pub struct Config {
     pub wasm: wasm::Settings,
     /// Secret that seeds the randomness plugins see.
     pub seed_key: [u8; 32],
+    /// Signs access tokens.
+    pub token_key: [u8; 32],
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Cidr>,
+    pub registration: Registration,
+    /// Whether endpoints made over HTTP may have plain http URLs.
+    pub plain_http: PlainHttp,
+    pub dashboard_origin: Option<HeaderValue>,
 }
 
 /// Default of [`Config::body_bytes_max`]: GitHub's payloads go up to 25 MB.
@@ -39,18 +59,31 @@ pub const BODY_BYTES_MAX_DEFAULT: usize = 25 * 1024 * 1024;
 /// Where the key for secrets at rest is kept in the data folder, unless it is given.
 pub const KEY_FILE: &str = "hookyard.key";
 
+/// The key for secrets at rest, and what follows from it.
+pub struct Keys {
+    pub seal: SealKey,
+    /// See [`Config::seed_key`].
+    pub seed: [u8; 32],
+    /// See [`Config::token_key`].
+    pub tokens: [u8; 32],
+}
+
 /// The key for secrets at rest: given, or kept in the data folder, made at the first start.
 ///
 /// # Errors
 /// The given key is none, or the folder cannot be written.
-pub fn seal_key(given: Option<&str>, data_dir: &std::path::Path) -> anyhow::Result<(SealKey, [u8; 32])> {
+pub fn keys(given: Option<&str>, data_dir: &std::path::Path) -> anyhow::Result<Keys> {
     let text = match given {
         Some(text) => text.to_owned(),
         None => key_file(&data_dir.join(KEY_FILE))?,
     };
-    let key = SealKey::from_hex(&text).context("cannot use the secret key")?;
-    let seed = hookyard_domain::ContentHash::of(format!("hookyard plugin seed {}", text.trim()).as_bytes());
-    Ok((key, *seed.as_bytes()))
+    let seal = SealKey::from_hex(&text).context("cannot use the secret key")?;
+    let derived = |purpose: &str| *ContentHash::of(format!("hookyard {purpose} {}", text.trim()).as_bytes()).as_bytes();
+    Ok(Keys {
+        seal,
+        seed: derived("plugin seed"),
+        tokens: derived("access tokens"),
+    })
 }
 
 fn key_file(path: &std::path::Path) -> anyhow::Result<String> {

@@ -16,11 +16,13 @@ pub mod fanout;
 pub mod http;
 pub mod installed;
 pub mod manage;
+pub mod mapping;
 pub mod plugins;
 pub mod route;
 pub mod ruling;
 pub mod run;
 pub mod telemetry;
+pub mod verification;
 
 // The adapters are crates of their own beside this one, so that cargo itself keeps them from knowing each other.
 pub use hookyard_egress as egress;

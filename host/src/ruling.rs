@@ -19,6 +19,7 @@ use crate::{
     configuration::{Candidates, Endpoint, PassedOver},
     explanation::{Answer, Delays, Detail, Failure, LogEntry, Reason, Skipped, Skips},
     fanout::{Deliveries, FanOut, Payload, Target},
+    mapping,
     store::{Decided, Event, NewContent, NewDelivery, Pairs, PluginCost},
     wasm::LogLine,
 };
@@ -31,6 +32,8 @@ pub struct Ruling {
     cost: Option<PluginCost>,
     detail: Detail,
     contents: Vec<NewContent>,
+    /// What the sender's mapping made of the payload: it is sent wherever the payload as received would be.
+    mapped: Option<Bytes>,
     targets: Targets,
 }
 
@@ -61,6 +64,7 @@ impl Ruling {
             cost: None,
             detail: Detail::default(),
             contents: Vec::new(),
+            mapped: None,
             targets: Targets::One(endpoint),
         }
     }
@@ -122,6 +126,25 @@ impl Ruling {
         ruling
     }
 
+    /// The sender's mapping cannot be applied, and the event is to wait until it is another.
+    pub fn unmapped(candidates: Candidates, failure: &mapping::Failure) -> Self {
+        let mut ruling = Self::new(DecidedBy::Sender, None, candidates.passed_over);
+        ruling.outcome = EventState::Held;
+        ruling.detail.failure = Some(Failure {
+            class: "mapping".to_owned(),
+            code: "mapping-failed".to_owned(),
+            message: failure.to_string(),
+            policy: FailurePolicy::Hold.as_str().to_owned(),
+        });
+        ruling
+    }
+
+    /// The same, with another payload wherever the one as received would be sent.
+    #[must_use]
+    pub fn with_payload(self, mapped: Option<Bytes>) -> Self {
+        Self { mapped, ..self }
+    }
+
     /// A ruling by which nobody gets anything.
     fn new(by: DecidedBy, ran: Option<Ran>, passed_over: Vec<PassedOver>) -> Self {
         let mut detail = Detail {
@@ -139,8 +162,27 @@ impl Ruling {
             cost,
             detail,
             contents: Vec::new(),
+            mapped: None,
             targets: Targets::Nobody,
         }
+    }
+
+    /// Puts the mapped payload among the contents, if somebody gets it.
+    fn place_of_mapped(&mut self) -> Payload {
+        let is_sent = match &self.targets {
+            Targets::Nobody => false,
+            Targets::One(_) | Targets::Each(_) => true,
+            Targets::Chosen(targets) => targets.iter().any(|target| target.payload == Payload::Received),
+        };
+        let Some(body) = self.mapped.take().filter(|_| is_sent) else {
+            return Payload::Received;
+        };
+        let place = u32::try_from(self.contents.len()).expect("contents are bounded");
+        self.contents.push(NewContent {
+            content_type: "application/json".to_owned(),
+            body,
+        });
+        Payload::Content(place)
     }
 
     fn sent_to(mut self, endpoints: Vec<Arc<Endpoint>>) -> Self {
@@ -202,19 +244,26 @@ impl Ruling {
 
     /// The rows to commit, with a place taken for each delivery that is due and finds one. `held_under` is the revision
     /// of the configuration that an event held now waits to see changed.
-    pub fn into_rows(self, deliveries: &dyn Deliveries, event: &Event, held_under: i64, now: Timestamp) -> (Decided, FanOut) {
+    pub fn into_rows(mut self, deliveries: &dyn Deliveries, event: &Event, held_under: i64, now: Timestamp) -> (Decided, FanOut) {
+        let stands_for_received = self.place_of_mapped();
         let mut fan_out = FanOut::planning(deliveries, event, &self.contents, now);
         let received = |endpoint| Target {
             endpoint,
-            payload: Payload::Received,
+            payload: stands_for_received,
             headers: Pairs::new(),
             delay: Duration::ZERO,
+        };
+        let chosen = |mut target: Target| {
+            if target.payload == Payload::Received {
+                target.payload = stands_for_received;
+            }
+            target
         };
         let rows: Vec<NewDelivery> = match self.targets {
             Targets::Nobody => Vec::new(),
             Targets::One(endpoint) => vec![fan_out.add(received(endpoint))],
             Targets::Each(endpoints) => endpoints.into_iter().map(|endpoint| fan_out.add(received(endpoint))).collect(),
-            Targets::Chosen(targets) => targets.into_iter().map(|target| fan_out.add(target)).collect(),
+            Targets::Chosen(targets) => targets.into_iter().map(|target| fan_out.add(chosen(target))).collect(),
         };
         let fan_out = fan_out.planned();
         let decided = Decided {

@@ -111,6 +111,21 @@ impl Client {
         receive(self.http.request(method, url)).await.expect("the server answers")
     }
 
+    /// Sends a request to a path of the server, with an access token and a JSON body where they are given.
+    ///
+    /// # Panics
+    /// When it is not answered.
+    pub async fn call(&self, method: http::Method, path: &str, token: Option<&str>, body: Option<&Value>) -> Answer {
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        receive(request).await.expect("the server answers")
+    }
+
     /// Gets a path of the server, which begins with a slash.
     ///
     /// # Panics

@@ -9,7 +9,8 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 use hookyard::{
     app::App,
     clock::Clock,
-    config::{BODY_BYTES_MAX_DEFAULT, Config},
+    config::{BODY_BYTES_MAX_DEFAULT, Config, Registration},
+    configuration::PlainHttp,
     http::Edge,
     store::Store,
     wasm,
@@ -101,6 +102,11 @@ impl Builder {
             grace: Duration::from_secs(2),
             wasm: wasm::Settings::default(),
             seed_key: [7; 32],
+            token_key: [8; 32],
+            trusted_proxies: Vec::new(),
+            registration: Registration::Open,
+            plain_http: PlainHttp::Allowed,
+            dashboard_origin: None,
         };
         let proxy = match self.wire {
             Wire::Direct => None,

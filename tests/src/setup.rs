@@ -209,6 +209,12 @@ impl SetupFile {
     }
 
     #[must_use]
+    pub fn secret(mut self, file: &str, text: &str) -> Self {
+        self.secrets.insert(file.to_owned(), text.to_owned());
+        self
+    }
+
+    #[must_use]
     pub fn tenant(mut self, tenant: Tenant) -> Self {
         let name = &tenant.name;
         self.secrets.insert(secret_file(name, "key"), api_key(name));

@@ -1,9 +1,11 @@
 //! The examples work as they are.
 
 use std::{
+    fs::{self, File},
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -16,6 +18,9 @@ use hookyard_tests::{
     setup::{Endpoint, SetupFile, Tenant, endpoint_token, webhook_secret},
     wait,
 };
+
+/// How long the journey may take. It takes seconds; where it waits in vain it gives up by itself after 20, and says why.
+const JOURNEY_MAX: Duration = Duration::from_secs(45);
 
 /// Secrets of the right shape for every variable the example names.
 struct Plausible;
@@ -103,4 +108,24 @@ fn example_binary() -> std::path::PathBuf {
     folder.join("receiver-example")
 }
 
-on_both_databases!(the_receiver_takes_what_hookyard_signs);
+async fn the_hooksentry_journey_ends_well(kind: Kind) {
+    let mut host = TestHost::builder(kind).start().await;
+    let said = host.database().folder().join("journey.txt");
+    let output = File::create(&said).expect("the test's folder can be written");
+    let mut journey = tokio::process::Command::new("python3")
+        .args(["-B", concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/hooksentry/journey.py")])
+        .arg(host.client().base())
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().expect("a file can be written by two"))
+        .stderr(output)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap_or_else(|error| panic!("this example needs python3, 3.9 or later, which cannot be run: {error}"));
+    let ended = tokio::time::timeout(JOURNEY_MAX, journey.wait()).await;
+    let said = fs::read_to_string(&said).expect("its output is text");
+    let well = matches!(&ended, Ok(Ok(status)) if status.success());
+    assert!(well, "the journey came to {ended:?} after it had said:\n{said}");
+    host.stop().await;
+}
+
+on_both_databases!(the_receiver_takes_what_hookyard_signs, the_hooksentry_journey_ends_well);

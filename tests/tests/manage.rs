@@ -250,7 +250,7 @@ async fn what_is_outside_the_scope_looks_absent(kind: Kind) {
         manage.tenant(theirs, yard.tenant).await.map(drop),
         manage.create_tenant(theirs, tenant("gamma")).await.map(drop),
         manage
-            .update_tenant(yard.scope(), yard.tenant, |fields| fields.attempts_max = 1)
+            .update_tenant(theirs, yard.tenant, |fields| fields.attempts_max = 1)
             .await
             .map(drop),
         manage.environments(theirs, yard.tenant).await.map(drop),
@@ -442,6 +442,7 @@ async fn a_credential_opens_while_it_is_valid(kind: Kind) {
         subject: None,
         environment: None,
         name: Some(name.to_owned()),
+        label: None,
         rights: String::new(),
         text,
         expires_at,

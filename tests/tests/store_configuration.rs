@@ -409,6 +409,8 @@ async fn a_node_that_follows_step_by_step_has_what_a_new_node_reads(kind: Kind) 
                         breaker_block_s: 300,
                         webhook_secret: SecretText::new(webhook_secret(name)),
                         revision: 0,
+                        created_at: NOW,
+                        updated_at: NOW,
                     }),
                     revision,
                 )]

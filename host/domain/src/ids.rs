@@ -86,6 +86,10 @@ ids! {
     CredentialId = "credential",
     /// Names a person who logs in.
     UserId = "user",
+    /// Names a log-in of a person.
+    SessionId = "session",
+    /// Names what lets somebody make a user, once.
+    InviteId = "invite",
     /// Names a registered event type.
     EventTypeId = "event type",
     /// Names one event pattern of an endpoint.

@@ -35,8 +35,8 @@ mod words;
 pub use attempt::{DeliveryKind, DeliveryState};
 pub use event::{DecidedBy, EventState};
 pub use ids::{
-    ApplicationId, ContentHash, CredentialId, DeliveryId, EndpointId, EnvironmentId, EventId, EventTypeId, NodeId, PluginId, SenderId,
-    SubscriptionId, TenantId, UserId,
+    ApplicationId, ContentHash, CredentialId, DeliveryId, EndpointId, EnvironmentId, EventId, EventTypeId, InviteId, NodeId, PluginId,
+    SenderId, SessionId, SubscriptionId, TenantId, UserId,
 };
 pub use scope::Scope;
 pub use time::Timestamp;

@@ -38,7 +38,7 @@ const POOL_IDLE: Duration = Duration::from_secs(50);
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    /// At most [`ANSWER_KEPT_BYTES_MAX`] bytes of the body.
+    /// The beginning of the body.
     pub head: Bytes,
 }
 
@@ -83,9 +83,14 @@ impl Egress {
         self.deadline
     }
 
-    /// Posts once, within `total`. The body's memory is given up as soon as its last byte has gone to the connection. Any
-    /// status is an answer; a [`Failure`] says why there was none.
+    /// Posts once, within `total`, and keeps [`ANSWER_KEPT_BYTES_MAX`] of the answer. As [`Egress::ask`].
     pub async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes, total: Duration) -> Result<Answer, Failure> {
+        self.ask(url, headers, body, total, ANSWER_KEPT_BYTES_MAX).await
+    }
+
+    /// Posts once, within `total`, and keeps so many bytes of the answer. The body's memory is given up as soon as its last byte has gone to the connection. Any
+    /// status is an answer; a [`Failure`] says why there was none.
+    pub async fn ask(&self, url: &Url, headers: HeaderMap, body: Bytes, total: Duration, kept_bytes_max: usize) -> Result<Answer, Failure> {
         self.check_literal(url)?;
         let deadline = tokio::time::Instant::now() + total;
         let (body, _held) = upload(body);
@@ -102,7 +107,7 @@ impl Egress {
             && let Ok(Ok(Some(chunk))) = tokio::time::timeout_at(deadline, response.chunk()).await
         {
             read += chunk.len();
-            head.extend_from_slice(&chunk[..chunk.len().min(ANSWER_KEPT_BYTES_MAX - head.len())]);
+            head.extend_from_slice(&chunk[..chunk.len().min(kept_bytes_max - head.len())]);
         }
         Ok(Answer {
             status,

@@ -32,7 +32,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{
     app,
     clock::Clock,
-    config::{KEY_FILE, open_store, seal_key},
+    config::{KEY_FILE, keys, open_store},
     manage::{Manage, Refusal},
     store::{Location, SealKey, Store},
     telemetry::log::{self, LogFormat},
@@ -124,7 +124,9 @@ fn refused(refusal: Refusal) -> Failure {
     match refusal {
         Refusal::NotFound { .. } => Failure::NotFound(refusal.to_string()),
         Refusal::Invalid(_) | Refusal::Taken(_) | Refusal::InUse(_) => Failure::Usage(refusal.to_string()),
-        Refusal::Changed(_) | Refusal::PluginsNotAsked(_) | Refusal::Unavailable(_) | Refusal::Defect(_) => Failure::Failed(refusal.into()),
+        Refusal::Busy | Refusal::Changed(_) | Refusal::PluginsNotAsked(_) | Refusal::Unavailable(_) | Refusal::Defect(_) => {
+            Failure::Failed(refusal.into())
+        }
     }
 }
 
@@ -248,7 +250,7 @@ impl Common {
     async fn store(&self) -> Result<Store, Failure> {
         let database = self.database()?;
         self.make_data_dir()?;
-        let (seal, _) = seal_key(self.secret_key.as_deref(), &self.data_dir)?;
-        Ok(open_store(&database, seal, app::now()).await?)
+        let keys = keys(self.secret_key.as_deref(), &self.data_dir)?;
+        Ok(open_store(&database, keys.seal, app::now()).await?)
     }
 }

@@ -5,13 +5,15 @@ use std::{fs::File, net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use hookyard_domain::address::{AddressPolicy, Cidr, Loopback};
+use http::HeaderValue;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Common, Failure};
 use crate::{
     app::App,
     clock::Clock,
-    config::{BODY_BYTES_MAX_DEFAULT, Config, seal_key},
+    config::{BODY_BYTES_MAX_DEFAULT, Config, Registration, keys},
+    configuration::PlainHttp,
     store::Location,
     wasm,
 };
@@ -51,6 +53,18 @@ pub(super) struct Serve {
     /// Private address ranges deliveries may go to all the same, e.g. 10.1.0.0/16; may be given several times
     #[arg(long, env = "HOOKYARD_ALLOW_ADDRESSES", value_delimiter = ',', value_name = "CIDR")]
     allow_addresses: Vec<Cidr>,
+    /// Lets nobody make a tenant over HTTP: tenants come from set-up files alone
+    #[arg(long, env = "HOOKYARD_CLOSED_REGISTRATION")]
+    closed_registration: bool,
+    /// Lets endpoints that are made over HTTP have plain http URLs: their payloads travel in the clear
+    #[arg(long, env = "HOOKYARD_ALLOW_PLAIN_HTTP")]
+    allow_plain_http: bool,
+    /// Address ranges of proxies before this server, whose X-Forwarded-For is believed; may be given several times
+    #[arg(long, env = "HOOKYARD_TRUSTED_PROXIES", value_delimiter = ',', value_name = "CIDR")]
+    trusted_proxies: Vec<Cidr>,
+    /// Origin of a dashboard whose pages may call the management routes from a browser, e.g. https://hooks.example.com
+    #[arg(long, env = "HOOKYARD_DASHBOARD_ORIGIN", value_name = "ORIGIN")]
+    dashboard_origin: Option<HeaderValue>,
     /// Lets deliveries go to this machine itself. For tests and demonstrations only
     #[arg(long)]
     allow_loopback_for_tests: bool,
@@ -60,14 +74,27 @@ impl Serve {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
         let database = common.database()?;
         common.make_data_dir()?;
-        let (seal, seed_key) = seal_key(common.secret_key.as_deref(), &common.data_dir)?;
+        let keys = keys(common.secret_key.as_deref(), &common.data_dir)?;
         let _alone = alone(&database)?;
         let plugins = self.plugins_dir.clone().unwrap_or_else(|| common.data_dir.join("plugins"));
         std::fs::create_dir_all(&plugins).with_context(|| format!("cannot make the plugin folder {}", plugins.display()))?;
         let config = Config {
             database,
-            seal,
-            seed_key,
+            seal: keys.seal,
+            seed_key: keys.seed,
+            token_key: keys.tokens,
+            trusted_proxies: self.trusted_proxies,
+            registration: if self.closed_registration {
+                Registration::Closed
+            } else {
+                Registration::Open
+            },
+            plain_http: if self.allow_plain_http {
+                PlainHttp::Allowed
+            } else {
+                PlainHttp::Refused
+            },
+            dashboard_origin: self.dashboard_origin,
             listen: self.listen,
             plugins: Some(plugins),
             addresses: AddressPolicy {

@@ -51,6 +51,8 @@ pub struct Credential {
     pub subject: Option<Uuid>,
     pub environment: Option<EnvironmentId>,
     pub name: Option<String>,
+    /// For people alone.
+    pub label: Option<String>,
     /// What it allows, in the words of its kind.
     pub rights: String,
     pub(super) hash: ContentHash,
@@ -92,6 +94,7 @@ impl TryFrom<CredentialRow> for Credential {
             subject: row.subject,
             environment: row.environment,
             name: row.name,
+            label: row.label,
             rights: row.rights,
             hash: row.hash,
             expires_at: row.expires_at,

@@ -12,14 +12,23 @@ use hookyard_domain::{
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::tenant::Tenant;
+use super::{outbound_auth::OutboundAuth, tenant::Tenant};
 use crate::store::{EndpointRow, Pairs};
 
-/// What its owner set. What its receiver's failures did is the breaker's business.
+/// Whether payloads may be sent without TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlainHttp {
+    Refused,
+    Allowed,
+}
+
+/// What its owner set. What its receiver's failures do for a while is the breaker's business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndpointStatus {
     Active,
     Inactive,
+    /// Its receiver failed for so long that nothing more is taken for it until its owner says otherwise.
+    Suspended,
 }
 
 impl EndpointStatus {
@@ -27,6 +36,7 @@ impl EndpointStatus {
         match self {
             Self::Active => "active",
             Self::Inactive => "inactive",
+            Self::Suspended => "suspended",
         }
     }
 
@@ -34,6 +44,7 @@ impl EndpointStatus {
         match text {
             "active" => Some(Self::Active),
             "inactive" => Some(Self::Inactive),
+            "suspended" => Some(Self::Suspended),
             _ => None,
         }
     }
@@ -83,6 +94,8 @@ pub struct EndpointSettings {
     pub profile: &'static Profile,
     /// From secrets of its own; none: its tenant's.
     pub signing: Option<SigningKeys>,
+    /// What is sent along so that its receiver knows us.
+    pub auth: Option<OutboundAuth>,
     pub subscriptions: Vec<Subscription>,
     /// What a plugin sees of the metadata: its top-level keys; a value that is not text as its JSON text.
     pub metadata: Pairs,
@@ -156,6 +169,7 @@ impl TryFrom<EndpointRow> for EndpointSettings {
             status,
             profile,
             signing,
+            auth: row.auth.as_ref().map(OutboundAuth::of_secret).transpose()?,
             subscriptions: row.subscriptions.into_iter().map(subscription).collect::<Result<_, _>>()?,
             metadata_json: Value::Object(metadata.clone()).to_string(),
             metadata: metadata.into_iter().map(|(key, value)| (key, as_text(value))).collect(),

@@ -11,6 +11,7 @@ mod credential;
 mod endpoint;
 mod environment;
 mod live;
+mod outbound_auth;
 mod plugin;
 mod reach;
 mod sender;
@@ -20,12 +21,13 @@ mod tenant;
 
 pub use self::{
     credential::{Credential, CredentialKind},
-    endpoint::{Endpoint, EndpointSettings, EndpointStatus, Subscription},
+    endpoint::{Endpoint, EndpointSettings, EndpointStatus, PlainHttp, Subscription},
     environment::Environment,
     live::{Configuration, Refreshed},
+    outbound_auth::OutboundAuth,
     plugin::PluginState,
     reach::{Candidates, PassedOver, Reach},
-    sender::{Sender, SenderSettings},
+    sender::{InboundCheck, MappingFailure, Sender, SenderSettings},
     snapshot::Snapshot,
     tenant::Tenant,
 };

@@ -70,11 +70,21 @@ impl Reach {
                     index.active.push(place);
                     index.add(place, endpoint);
                 }
-                EndpointStatus::Inactive => index.inactive.add(endpoint),
+                EndpointStatus::Inactive | EndpointStatus::Suspended => index.inactive.add(endpoint),
             }
         }
         index.all = endpoints;
         Self(Arc::new(index))
+    }
+
+    /// One endpoint, whatever its patterns say and whether or not it is active: what is sent to it waits until it is.
+    pub fn only(endpoint: Arc<Endpoint>) -> Self {
+        Self(Arc::new(Index {
+            wants_all: vec![0],
+            active: vec![0],
+            all: vec![endpoint],
+            ..Index::default()
+        }))
     }
 
     /// All of them, whether or not an event may go there at the moment.

@@ -245,13 +245,16 @@ impl Snapshot {
         }
     }
 
-    /// A sender's own endpoint and those it names; with neither, all of its environment.
+    /// Those it names. Of a sender that names none: its own endpoint alone, where it has one and no plugin that could choose
+    /// others, else all of its environment.
     fn reach_of<'a>(&'a self, sender: &SenderSettings, by_name: &mut HashMap<EnvironmentId, HashMap<&'a str, &'a Arc<Endpoint>>>) -> Reach {
         let everywhere = self.subscribers.get(&sender.environment);
-        if sender.endpoint.is_none() && sender.endpoint_names.is_none() {
-            return everywhere.cloned().unwrap_or_default();
-        }
         let own = sender.endpoint.and_then(|id| self.endpoints.get(&id));
+        match (&sender.endpoint_names, sender.endpoint, &sender.plugin) {
+            (None, Some(_), None) => return own.cloned().map(Reach::only).unwrap_or_default(),
+            (None, _, _) => return everywhere.cloned().unwrap_or_default(),
+            (Some(_), _, _) => {}
+        }
         let mut endpoints: Vec<Arc<Endpoint>> = own.into_iter().cloned().collect();
         if let Some(names) = &sender.endpoint_names {
             let by_name = by_name.entry(sender.environment).or_insert_with(|| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hookyard_domain::{
-    TenantId,
+    TenantId, Timestamp,
     retry::AttemptsMax,
     signature::{SigningKey, SigningKeys},
 };
@@ -19,6 +19,8 @@ pub struct Tenant {
     /// Signs for its endpoints that have no secret of their own.
     pub signing: SigningKeys,
     pub revision: i64,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 impl TryFrom<TenantRow> for Tenant {
@@ -32,6 +34,8 @@ impl TryFrom<TenantRow> for Tenant {
             signing: SigningKeys::new(SigningKey::of_text(row.webhook_secret.expose()).map_err(|error| error.to_string())?),
             name: row.name,
             revision: row.revision,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
         })
     }
 }

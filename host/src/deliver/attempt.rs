@@ -6,7 +6,7 @@ use hookyard_domain::{
     attempt::{ErrorClass, Outcome},
 };
 
-use super::{request::Request, sending::Share};
+use super::{outbound_auth, request::Request, sending::Share};
 use crate::{
     configuration::Endpoint,
     egress::{Egress, Failure},
@@ -59,7 +59,16 @@ pub(super) async fn make(
     share: Option<Share>,
     now: Timestamp,
 ) -> Made {
-    let request = match Request::build(endpoint.profile, endpoint.signing_keys(), delivery, body, now) {
+    let deadline = endpoint.profile.attempt_deadline(egress.deadline());
+    let began = tokio::time::Instant::now();
+    let auth = match &endpoint.auth {
+        Some(auth) => match outbound_auth::header(auth, egress, deadline).await {
+            Ok(header) => Some(header),
+            Err(failure) => return Made::failed(failure),
+        },
+        None => None,
+    };
+    let mut request = match Request::build(endpoint.profile, endpoint.signing_keys(), delivery, body, now) {
         Ok(request) => request,
         Err(problem) => return Made::internal(&problem),
     };
@@ -67,7 +76,11 @@ pub(super) async fn make(
         Some(share) => share.hold_for(request.body),
         None => request.body,
     };
-    let deadline = endpoint.profile.attempt_deadline(egress.deadline());
+    if let Some((name, value)) = auth {
+        request.headers.insert(name, value);
+    }
+    // Fetching a token is part of the attempt.
+    let deadline = deadline.saturating_sub(began.elapsed());
     match egress.post(&endpoint.url, request.headers, body, deadline).await {
         Ok(answer) => Made {
             outcome: Outcome::Status(answer.status),

@@ -15,6 +15,7 @@ mod attempt;
 mod breakers;
 mod claimer;
 mod journal;
+mod outbound_auth;
 mod request;
 mod sending;
 mod share;

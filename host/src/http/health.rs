@@ -33,7 +33,7 @@ async fn ready(State(store): State<Store>) -> Response {
             unavailable("the database does not answer")
         }
         // The log has what the database said: it is not for everybody who can reach the listener.
-        Ok(Err(Error::Corrupt { .. } | Error::Taken(_) | Error::Changed(_) | Error::Statement(_))) => {
+        Ok(Err(Error::Corrupt { .. } | Error::Taken(_) | Error::Changed(_) | Error::InUse(_) | Error::Statement(_))) => {
             unavailable("the configuration cannot be read")
         }
     }

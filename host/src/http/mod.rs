@@ -9,29 +9,46 @@ mod hooksentry;
 pub mod intake;
 mod metrics;
 pub mod paging;
+pub mod peer;
 pub mod principal;
 pub mod problem;
 mod server;
+mod windows;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, http::HeaderValue};
 
-use self::intake::Intake;
 pub use self::server::Server;
-use crate::{accept::Accept, clock::Clock, configuration::Configuration, manage::Manage, store::Store, telemetry::metrics::Metrics};
+use self::{intake::Intake, peer::TrustedProxies};
+use crate::{
+    accept::Accept,
+    clock::Clock,
+    config::Registration,
+    configuration::{Configuration, PlainHttp},
+    manage::{Manage, Sessions},
+    store::Store,
+    telemetry::metrics::Metrics,
+};
 
 /// What a dialect is given to work with. Cheap to clone.
 #[derive(Clone)]
 pub struct Edge {
     pub accept: Accept,
     pub manage: Manage,
+    pub sessions: Sessions,
     pub configuration: Arc<Configuration>,
     /// For reading; what changes something goes through a stage.
     pub store: Store,
     pub intake: Intake,
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
+    pub trusted_proxies: TrustedProxies,
+    pub registration: Registration,
+    /// Whether endpoints that are made over HTTP may have plain http URLs.
+    pub plain_http: PlainHttp,
+    /// Whose pages may call the management routes from a browser.
+    pub dashboard_origin: Option<HeaderValue>,
 }
 
 /// Everything that is served.

@@ -68,6 +68,11 @@ pub fn identify(snapshot: &Snapshot, headers: &HeaderMap, places: &[Place<'_>], 
     find(snapshot, text, now).ok_or(Refused::Unknown)
 }
 
+/// The text of a bearer token, whatever kind it is.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    given(headers, &Place::Bearer)
+}
+
 /// The text in one place; a blank one counts as none.
 fn given<'a>(headers: &'a HeaderMap, place: &Place<'a>) -> Option<&'a str> {
     let text = match place {

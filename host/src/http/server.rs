@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -11,6 +11,9 @@ use hyper_util::{
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Layer as _;
+
+use super::peer::Peer;
 
 /// Open connections; the next one waits in the kernel's backlog.
 const CONNECTIONS_MAX: usize = 8_192;
@@ -69,14 +72,17 @@ async fn serve(listener: TcpListener, router: Router, closing: CancellationToken
             } => accepted,
             () = closing.cancelled() => break,
         };
-        let (Ok(seat), Ok((stream, _))) = accepted else {
+        let (Ok(seat), Ok((stream, peer))) = accepted else {
             tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
             continue;
         };
         // Answers are small and complete: waiting to coalesce them only adds delay.
         drop(stream.set_nodelay(true));
         let watcher = graceful.watcher();
-        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let connection = builder.serve_connection(
+            TokioIo::new(stream),
+            TowerToHyperService::new(Extension(Peer(peer.ip())).layer(router.clone())),
+        );
         let cut = cut.clone();
         connections.spawn(async move {
             tokio::select! {

@@ -4,10 +4,17 @@ use hookyard_domain::{profile::Profile, retry::AttemptsMax, signature::SigningKe
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::{configuration::CredentialKind, store::SecretText};
+use crate::{
+    configuration::{CredentialKind, PlainHttp},
+    store::SecretText,
+};
 
 /// Characters of a name: names are in paths, logs and pages.
 const NAME_CHARS_MAX: usize = 64;
+/// Characters of what people read a thing as: what every API we speak bounds names and labels to.
+const LABEL_CHARS_MAX: usize = 255;
+/// Longest password: nobody remembers a longer one, and hashing reads all of it.
+const PASSWORD_BYTES_MAX: usize = 1_024;
 /// A sentence or a few, for people.
 const DESCRIPTION_CHARS_MAX: usize = 1_024;
 /// Shortest credential: twenty characters cannot be guessed even where only letters and digits are used.
@@ -29,13 +36,6 @@ const BREAKER_BLOCK_S_MAX: u32 = 86_400;
 /// Headers in which credentials travel.
 const SECRET_HEADERS: [&str; 3] = ["x-api-key", "authorization", "cookie"];
 
-/// Whether payloads may be sent without TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PlainHttp {
-    Refused,
-    Allowed,
-}
-
 pub fn name(text: &str) -> Result<(), String> {
     let fits = (1..=NAME_CHARS_MAX).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
@@ -46,11 +46,71 @@ pub fn name(text: &str) -> Result<(), String> {
     fits.then_some(()).ok_or_else(rule)
 }
 
+/// What a tenant is called: a company's name, as people write it.
+pub fn tenant_name(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("is blank".to_owned());
+    }
+    if text.trim() != text {
+        return Err("must not begin or end with a space".to_owned());
+    }
+    label(text)
+}
+
+/// What people read a thing as, where nothing looks it up by that.
+pub fn label(text: &str) -> Result<(), String> {
+    if text.chars().count() > LABEL_CHARS_MAX {
+        return Err(format!("is longer than {LABEL_CHARS_MAX} characters"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must not hold control characters".to_owned());
+    }
+    Ok(())
+}
+
 pub fn description(text: &str) -> Result<(), String> {
     if text.chars().count() > DESCRIPTION_CHARS_MAX {
         return Err(format!("is longer than {DESCRIPTION_CHARS_MAX} characters"));
     }
     no_nul(text)
+}
+
+/// An address as it is compared: without what surrounds it, in lower case.
+pub fn normal_email(text: &str) -> String {
+    text.trim().to_lowercase()
+}
+
+/// An address somebody logs in by. Whether mail reaches it is not asked.
+pub fn email(text: &str) -> Result<(), String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("is missing".to_owned());
+    }
+    if text.chars().count() > LABEL_CHARS_MAX {
+        return Err(format!("is longer than {LABEL_CHARS_MAX} characters"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must not hold control characters".to_owned());
+    }
+    match text.split_once('@') {
+        Some((name, host)) if !name.is_empty() && !host.is_empty() => Ok(()),
+        _ => Err("is not an email address".to_owned()),
+    }
+}
+
+pub fn password(text: &SecretText) -> Result<(), String> {
+    match text.expose().len() {
+        0 => Err("is missing".to_owned()),
+        length if length > PASSWORD_BYTES_MAX => Err(format!("is longer than {PASSWORD_BYTES_MAX} bytes")),
+        _ => Ok(()),
+    }
+}
+
+/// The refusal of a single value.
+pub fn invalid(field: &str, message: &str) -> super::Refusal {
+    let mut problems = super::Problems::default();
+    problems.add(field, message);
+    super::Refusal::Invalid(problems)
 }
 
 /// PostgreSQL's text cannot hold it.

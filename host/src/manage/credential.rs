@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hookyard_domain::{ContentHash, CredentialId, EnvironmentId, Scope, TenantId, Timestamp};
 use uuid::Uuid;
 
-use super::{Manage, NO_CREDENTIAL, NO_TENANT, Problems, Refusal, check};
+use super::{Manage, NO_CREDENTIAL, NO_TENANT, Problems, Refusal, TRIES_MAX, check, retried, within};
 use crate::{
     configuration::{Credential, CredentialKind},
     store::{Change, CredentialRow, Expected, Row, SecretText, Thing},
 };
+
+/// Credentials of one tenant and kind that are listed.
+const ISSUED_MAX: u32 = 10_000;
 
 #[derive(Debug, Clone)]
 pub struct NewCredential {
@@ -20,10 +24,22 @@ pub struct NewCredential {
     pub subject: Option<Uuid>,
     pub environment: Option<EnvironmentId>,
     pub name: Option<String>,
+    /// For people alone.
+    pub label: Option<String>,
     /// What it allows, in the words of its kind.
     pub rights: String,
     pub text: Text,
     pub expires_at: Option<Timestamp>,
+}
+
+/// A credential that was given out, whether or not it still opens anything.
+#[derive(Debug, Clone)]
+pub struct IssuedCredential {
+    pub id: CredentialId,
+    /// What people read it as.
+    pub label: Option<String>,
+    pub created_at: Timestamp,
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// The text of a credential, and what is kept of it.
@@ -46,7 +62,11 @@ impl Text {
 /// A new text of this kind that nobody can guess: 256 random bits.
 pub fn random_credential(kind: CredentialKind) -> SecretText {
     let bytes: [u8; 32] = rand::random();
-    SecretText::new(format!("{}{}", kind.prefix(), hookyard_domain::hex::encode(&bytes)))
+    SecretText::new(match kind {
+        // One that somebody brings may begin with anything; ours can be told from other keys, as by scanners for leaked ones.
+        CredentialKind::ApiKey => format!("hsk_{}", URL_SAFE_NO_PAD.encode(bytes)),
+        _ => format!("{}{}", kind.prefix(), hookyard_domain::hex::encode(&bytes)),
+    })
 }
 
 impl Manage {
@@ -58,6 +78,7 @@ impl Manage {
         }
         let mut problems = Problems::default();
         problems.check("name", new.name.as_deref().map_or(Ok(()), check::name));
+        problems.check("label", new.label.as_deref().map_or(Ok(()), check::label));
         problems.check("text", check::credential(new.kind, new.text.secret()));
         problems.refuse()?;
         let row = self.credential_row(CredentialId::new_v7(self.clock.now(), rand::random()), &new);
@@ -75,6 +96,7 @@ impl Manage {
             subject: new.subject,
             environment: new.environment,
             name: new.name.clone(),
+            label: new.label.clone(),
             rights: new.rights.clone(),
             hash: ContentHash::of(new.text.secret().expose().as_bytes()),
             sealed: match &new.text {
@@ -83,6 +105,7 @@ impl Manage {
             },
             expires_at: new.expires_at,
             disabled_at: None,
+            revoked_at: None,
             revision: 0,
             created_at: now,
             updated_at: now,
@@ -98,6 +121,26 @@ impl Manage {
         let mut credentials: Vec<_> = snapshot.credentials.values().filter(seen).cloned().collect();
         credentials.sort_unstable_by_key(|credential| credential.id);
         Ok(credentials)
+    }
+
+    /// A tenant's credentials of one kind, revoked ones too, newest first.
+    pub async fn issued_credentials(&self, scope: Scope, tenant: TenantId, kind: CredentialKind) -> Result<Vec<IssuedCredential>, Refusal> {
+        within(scope, tenant, NO_TENANT)?;
+        let rows = self.store.credentials_of_tenant(tenant, kind.as_str(), ISSUED_MAX).await?;
+        let issued = rows.into_iter().map(|row| IssuedCredential {
+            id: row.id,
+            label: row.label.or(row.name),
+            created_at: row.created_at,
+            revoked_at: row.revoked_at,
+        });
+        Ok(issued.collect())
+    }
+
+    /// One that is not revoked.
+    pub async fn credential(&self, scope: Scope, id: CredentialId) -> Result<Arc<Credential>, Refusal> {
+        let snapshot = self.fresh().await?;
+        let seen = |credential: &&Arc<Credential>| credential.tenant.map_or(scope == Scope::Operator, |tenant| scope.holds(tenant));
+        snapshot.credentials.get(&id).filter(seen).cloned().ok_or(NO_CREDENTIAL)
     }
 
     /// The text of a credential that keeps a sealed copy; none when it keeps only the hash.
@@ -122,13 +165,59 @@ impl Manage {
         snapshot.credentials.get(&id).cloned().ok_or(NO_CREDENTIAL)
     }
 
-    /// Ends a credential for good.
-    pub async fn revoke_credential(&self, scope: Scope, id: CredentialId) -> Result<(), Refusal> {
+    /// Gives an endpoint or sender another ingest token. Those before it open nothing from now on.
+    pub async fn replace_token(
+        &self,
+        scope: Scope,
+        tenant: TenantId,
+        environment: EnvironmentId,
+        kind: CredentialKind,
+        subject: Uuid,
+        text: SecretText,
+    ) -> Result<(), Refusal> {
+        within(scope, tenant, NO_TENANT)?;
+        let mut problems = Problems::default();
+        problems.check("token", check::credential(kind, &text));
+        problems.refuse()?;
+        let new = NewCredential {
+            tenant: Some(tenant),
+            kind,
+            subject: Some(subject),
+            environment: Some(environment),
+            name: None,
+            label: None,
+            rights: String::new(),
+            text: Text::Hashed(text),
+            expires_at: None,
+        };
+        retried!(async {
+            let snapshot = self.fresh().await?;
+            let former = snapshot
+                .credentials
+                .values()
+                .filter(|credential| credential.kind == kind && credential.subject == Some(subject) && credential.tenant == Some(tenant));
+            let mut changes: Vec<Change> = former
+                .map(|credential| Change::Delete {
+                    thing: Thing::Credential(credential.id),
+                    revision: credential.revision,
+                })
+                .collect();
+            let row = self.credential_row(CredentialId::new_v7(self.clock.now(), rand::random()), &new);
+            changes.push(Change::new(Row::Credential(row)));
+            self.write(&changes).await.map(drop)
+        })
+    }
+
+    /// Ends a credential for good; returns when.
+    pub async fn revoke_credential(&self, scope: Scope, id: CredentialId) -> Result<Timestamp, Refusal> {
         let row = self.store.credential_row(scope, id).await?.ok_or(NO_CREDENTIAL)?;
         let change = Change::Delete {
             thing: Thing::Credential(id),
             revision: row.revision,
         };
-        self.write(&[change]).await.map(drop)
+        let now = self.clock.now();
+        self.store.configure(&[change], now).await?;
+        self.fresh().await?;
+        Ok(now)
     }
 }

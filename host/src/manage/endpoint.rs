@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{Manage, NO_ENDPOINT, NO_TENANT, NewCredential, PlainHttp, Problems, Refusal, TRIES_MAX, Text, check, retried, within};
 use crate::{
-    configuration::{CredentialKind, Endpoint, EndpointStatus},
+    configuration::{CredentialKind, Endpoint, EndpointStatus, OutboundAuth},
     store::{Change, EndpointRow, Expected, PreviousSecret, Row, SecretText, SubscriptionRow, Thing},
 };
 
@@ -36,6 +36,7 @@ pub struct EndpointFields {
     pub concurrency_max: u32,
     /// None: what its profile or its tenant says.
     pub attempts_max: Option<u16>,
+    pub auth: Option<OutboundAuth>,
 }
 
 impl EndpointFields {
@@ -52,6 +53,7 @@ impl EndpointFields {
             events: vec!["*".to_owned()],
             concurrency_max: CONCURRENCY_DEFAULT,
             attempts_max: None,
+            auth: None,
         }
     }
 
@@ -88,6 +90,7 @@ impl EndpointFields {
             events: row.subscriptions.iter().map(|subscription| subscription.pattern.clone()).collect(),
             concurrency_max: row.concurrency_max,
             attempts_max: row.attempts_max,
+            auth: row.auth.as_ref().map(OutboundAuth::of_secret).transpose().ok()?,
         })
     }
 
@@ -101,6 +104,7 @@ impl EndpointFields {
         row.metadata = Value::Object(self.metadata.clone()).to_string();
         row.concurrency_max = self.concurrency_max;
         row.attempts_max = self.attempts_max;
+        row.auth = self.auth.as_ref().map(OutboundAuth::to_secret);
         let known = std::mem::take(&mut row.subscriptions);
         for pattern in &self.events {
             if row.subscriptions.iter().any(|subscription| subscription.pattern == *pattern) {
@@ -197,6 +201,7 @@ impl Manage {
                 subject: Some(id.as_uuid()),
                 environment: Some(environment),
                 name: None,
+                label: None,
                 rights: String::new(),
                 text: Text::Hashed(token),
                 expires_at: None,
@@ -224,6 +229,31 @@ impl Manage {
             Ok(())
         })
         .await
+    }
+
+    /// Suspends the endpoints whose receivers have failed for as long as their profile bears: nothing more is taken for them until
+    /// their owner makes them active again. What waits for them waits on.
+    pub async fn suspend_endpoints(&self) -> Result<(), Refusal> {
+        let (snapshot, now) = (self.fresh().await?, self.clock.now());
+        for row in self.store.breakers().await? {
+            let Some(endpoint) = snapshot.endpoints.get(&row.endpoint) else {
+                continue;
+            };
+            let lasts = endpoint.profile.breaker.suspends_after;
+            // Since somebody last did something about it, or it would be suspended again as soon as it is made active.
+            let failing = now.since(row.opened_at.max(endpoint.updated_at));
+            if endpoint.status == EndpointStatus::Active && lasts.is_some_and(|lasts| failing >= lasts) {
+                self.update_endpoint(Scope::Operator, row.endpoint, |fields| fields.status = EndpointStatus::Suspended)
+                    .await?;
+                tracing::warn!(
+                    endpoint = endpoint.label(),
+                    tenant = endpoint.tenant.name,
+                    failing_since = %row.opened_at,
+                    "endpoint suspended: its receiver has failed for too long"
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Gives an endpoint another signing secret. The one before it, its own or the tenant's, signs beside the new one for as

@@ -14,10 +14,15 @@ pub mod check;
 mod credential;
 mod endpoint;
 mod environment;
+mod invite;
+mod password;
 mod refusal;
+mod role;
 mod sender;
+mod session;
 pub mod setup;
 mod tenant;
+mod user;
 mod work;
 
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -25,15 +30,19 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use hookyard_domain::{EnvironmentId, Scope, TenantId};
 
 pub use self::{
-    check::PlainHttp,
-    credential::{NewCredential, Text, random_credential},
+    credential::{IssuedCredential, NewCredential, Text, random_credential},
     endpoint::{EndpointFields, EndpointFilter, NewEndpoint, random_signing_secret},
     environment::NewEnvironment,
+    invite::Invite,
     refusal::{Problem, Problems, Refusal},
+    role::{Deed, Role},
     sender::{NewSender, SenderFields},
-    tenant::TenantFields,
+    session::{ACCESS_LASTS, Person, Sessions, Tokens},
+    tenant::{FirstOwner, TenantFields},
+    user::{NewUser, User, UserChange},
     work::{Blocked, Replayed, Standing, StandingDeliveries, StandingEvents},
 };
+pub use crate::configuration::PlainHttp;
 use crate::{
     clock::Clock,
     configuration::{Configuration, Snapshot},
@@ -145,6 +154,8 @@ const NO_TENANT: Refusal = Refusal::NotFound { what: "tenant" };
 const NO_ENVIRONMENT: Refusal = Refusal::NotFound { what: "environment" };
 const NO_ENDPOINT: Refusal = Refusal::NotFound { what: "endpoint" };
 const NO_SENDER: Refusal = Refusal::NotFound { what: "sender" };
+const NO_USER: Refusal = Refusal::NotFound { what: "user" };
+const NO_INVITE: Refusal = Refusal::NotFound { what: "invite" };
 const NO_CREDENTIAL: Refusal = Refusal::NotFound { what: "credential" };
 
 /// Runs an operation again on what the thing has become, when somebody else changed it meanwhile.

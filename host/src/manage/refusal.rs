@@ -22,6 +22,9 @@ pub enum Refusal {
     /// Something else still needs it.
     #[error("{0}")]
     InUse(String),
+    /// Too much of this kind is going on; the same call may succeed soon.
+    #[error("too much is going on")]
+    Busy,
     /// The plugins cannot be asked about a configuration, for a reason of this machine's.
     #[error("the plugins cannot be asked: {0}")]
     PluginsNotAsked(String),
@@ -92,6 +95,7 @@ impl From<Error> for Refusal {
         match error {
             Error::Taken(text) => Self::Taken(text.to_string()),
             Error::Changed(thing) => Self::Changed(thing.to_string()),
+            Error::InUse(thing) => Self::InUse(format!("{thing} is still needed")),
             Error::Unreachable(_) | Error::Full(_) | Error::Busy | Error::Closed => Self::Unavailable(error),
             Error::Corrupt { .. } | Error::Statement(_) => Self::Defect(error),
         }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use hookyard_domain::{CredentialId, EndpointId, EnvironmentId, Scope, SenderId, TenantId, failure::FailurePolicy};
+use hookyard_domain::{CredentialId, EndpointId, EnvironmentId, Scope, SenderId, TenantId, Timestamp, failure::FailurePolicy};
 use serde_json::Value;
 
 use super::{Manage, NO_SENDER, NO_TENANT, NewCredential, Problems, Refusal, TRIES_MAX, Text, check, retried, within};
 use crate::{
-    configuration::{CredentialKind, Sender, Snapshot},
-    store::{Change, Expected, Row, SecretText, SenderRow, Thing},
+    configuration::{CredentialKind, InboundCheck, MappingFailure, Sender, Snapshot},
+    mapping::Mapping,
+    store::{Change, Expected, Row, SecretText, SenderRow, Thing, VerificationRow},
+    verification::SECRETS_MAX,
 };
 
 /// All that is set for a sender.
@@ -16,7 +18,13 @@ use crate::{
 pub struct SenderFields {
     /// None: it is known by its id alone.
     pub name: Option<String>,
+    /// For people alone.
+    pub label: Option<String>,
     pub active: bool,
+    /// What makes another payload of each event before its plugin sees it: the text of a [`Mapping`].
+    pub mapping: Option<String>,
+    pub mapping_failure: MappingFailure,
+    pub verification: Option<VerificationRow>,
     /// None: every payload goes on as it was received.
     pub plugin: Option<String>,
     /// What its plugin is given.
@@ -35,7 +43,11 @@ impl Default for SenderFields {
     fn default() -> Self {
         Self {
             name: None,
+            label: None,
             active: true,
+            mapping: None,
+            mapping_failure: MappingFailure::default(),
+            verification: None,
             plugin: None,
             config: Value::Object(serde_json::Map::new()),
             failure_policy: FailurePolicy::default(),
@@ -52,8 +64,20 @@ impl SenderFields {
     pub fn check(&self) -> Problems {
         let mut problems = Problems::default();
         problems.check("name", self.name.as_deref().map_or(Ok(()), check::name));
+        problems.check("label", self.label.as_deref().map_or(Ok(()), check::label));
         problems.check("plugin", self.plugin.as_deref().map_or(Ok(()), check::name));
         problems.check("config", check::plugin_config(&self.config));
+        for problem in self
+            .mapping
+            .as_deref()
+            .map(Mapping::parse)
+            .and_then(Result::err)
+            .into_iter()
+            .flatten()
+        {
+            problems.add("mapping", problem.to_string());
+        }
+        problems.check("verification", self.verification.as_ref().map_or(Ok(()), check_verification));
         for header in self.event_type_header.iter().chain(&self.exposed_headers) {
             problems.check(&format!("header \"{header}\""), check::exposed_header(header));
         }
@@ -63,7 +87,11 @@ impl SenderFields {
     fn of(row: &SenderRow) -> Option<Self> {
         Some(Self {
             name: row.name.clone(),
+            label: row.label.clone(),
             active: row.status == ACTIVE,
+            mapping: row.mapping.clone(),
+            mapping_failure: MappingFailure::parse(&row.mapping_failure)?,
+            verification: row.verification.clone(),
             plugin: row.plugin.clone(),
             config: serde_json::from_str(&row.config).ok()?,
             failure_policy: FailurePolicy::parse(&row.failure_policy)?,
@@ -83,6 +111,10 @@ impl SenderFields {
             environment,
             endpoint: self.endpoint,
             name: self.name.clone(),
+            label: self.label.clone(),
+            mapping: self.mapping.clone(),
+            mapping_failure: self.mapping_failure.as_str().to_owned(),
+            verification: self.verification.clone(),
             status: if self.active { ACTIVE } else { "inactive" }.to_owned(),
             plugin: self.plugin.clone(),
             config: self.config.to_string(),
@@ -91,6 +123,8 @@ impl SenderFields {
             exposed_headers: names(&lower),
             endpoints: self.endpoints.as_deref().map(names),
             revision: 0,
+            created_at: Timestamp::EPOCH,
+            updated_at: Timestamp::EPOCH,
         }
     }
 
@@ -114,6 +148,19 @@ impl SenderFields {
         }
         problems
     }
+}
+
+/// What is wrong with how a service's signature is to be checked, without any of its secrets.
+fn check_verification(row: &VerificationRow) -> Result<(), String> {
+    let check = InboundCheck::of(row)?;
+    check.settings.check()?;
+    if !(1..=SECRETS_MAX).contains(&check.secrets.len()) {
+        return Err(format!("must have 1 to {SECRETS_MAX} secrets"));
+    }
+    check
+        .secrets
+        .iter()
+        .try_for_each(|secret| check.settings.check_secret(secret.expose()))
 }
 
 const ACTIVE: &str = "active";
@@ -150,6 +197,7 @@ impl Manage {
             subject: Some(id.as_uuid()),
             environment: Some(environment),
             name: None,
+            label: None,
             rights: String::new(),
             text: Text::Hashed(new.token),
             expires_at: None,

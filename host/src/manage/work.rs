@@ -6,6 +6,9 @@ use uuid::Uuid;
 use super::{Manage, Refusal};
 use crate::{configuration::Snapshot, store::SetAside};
 
+/// Deliveries that are purged in one transaction: some ten milliseconds, so that no other write waits long.
+const PURGED_AT_ONCE: u32 = 1_000;
+
 /// Everything that waits for somebody to act, counted.
 #[derive(Debug, Default)]
 pub struct Standing {
@@ -82,21 +85,38 @@ impl Manage {
                 count: row.count,
             });
         }
-        let blocked = self.store.breakers().await?;
-        standing.blocked = blocked
-            .into_iter()
-            .filter(|row| scope.holds(row.tenant))
-            .map(|row| Blocked {
-                endpoint: row.endpoint,
-                name: endpoint_name(&snapshot, row.endpoint),
-                opened_at: row.opened_at,
-                until: row.blocked_until,
-            })
-            .collect();
+        standing.blocked = self.blocked(scope).await?;
         if scope == Scope::Operator {
             standing.set_aside = snapshot.set_aside().cloned().collect();
         }
         Ok(standing)
+    }
+
+    /// The endpoints that are left alone at the moment.
+    pub async fn blocked(&self, scope: Scope) -> Result<Vec<Blocked>, Refusal> {
+        let snapshot = self.fresh().await?;
+        let blocked = self.store.breakers().await?.into_iter().filter(|row| scope.holds(row.tenant));
+        let blocked = blocked.map(|row| Blocked {
+            endpoint: row.endpoint,
+            name: endpoint_name(&snapshot, row.endpoint),
+            opened_at: row.opened_at,
+            until: row.blocked_until,
+        });
+        Ok(blocked.collect())
+    }
+
+    /// Ends everything that waits for an endpoint as cancelled, some at a time, those that nodes have in memory too: an attempt
+    /// under way may still arrive, and nothing follows it. Returns how many there were.
+    pub async fn purge_endpoint(&self, scope: Scope, id: EndpointId) -> Result<u64, Refusal> {
+        self.endpoint(scope, id).await?;
+        let mut count = 0;
+        loop {
+            let purged = self.store.purge_waiting(id, PURGED_AT_ONCE, self.clock.now()).await?;
+            count += purged;
+            if purged < u64::from(PURGED_AT_ONCE) {
+                return Ok(count);
+            }
+        }
     }
 
     /// Puts an event or a delivery back to work: a held or dead-lettered event is routed again, a delivery that ended

@@ -3,8 +3,9 @@
 //! Here a plugin is run. What its answer means is [`crate::ruling`]'s business, whether it may run [`super::breakers`]'s;
 //! this file asks both, and tells failures that may pass by themselves from those that do not.
 
-use std::time::Duration;
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use hookyard_domain::{
     ContentHash, DecidedBy, EventId, Timestamp,
     breaker::{Admit, Verdict},
@@ -20,12 +21,13 @@ use super::{
     queue::{Owner, Queued},
 };
 use crate::{
-    configuration::{Sender, Snapshot},
+    configuration::{MappingFailure, Sender, Snapshot},
     explanation::not_handled,
     installed::{Active, Slot},
+    mapping,
     ruling::{Ran, Ruling},
     run::run,
-    store::PluginCost,
+    store::{Event, PluginCost},
     wasm::Run,
 };
 
@@ -89,15 +91,22 @@ pub(super) fn decide(parts: &Parts, breakers: &Breakers, log: &FailureLog, snaps
         .into();
     };
     let candidates = || sender.reach.candidates(&event.event_type);
+    let mapped = match mapped(sender, event) {
+        Ok(mapped) => mapped,
+        Err(failure) => {
+            return ruled(Ruling::unmapped(candidates(), &failure), snapshot.revision);
+        }
+    };
     let Some(plugin) = &sender.plugin else {
-        let ruling = Ruling::pass(DecidedBy::Sender, candidates(), None);
+        let ruling = Ruling::pass(DecidedBy::Sender, candidates(), None).with_payload(mapped);
         return ruled(ruling, snapshot.revision);
     };
     let slot = parts.installed.get(sender.tenant_id, plugin);
     let held_under = held_under(snapshot, sender, Loaded::from(slot.as_ref()));
     let without_version = |failure: PluginFailure| {
         log.failed(sender, plugin, None, &failure, now);
-        ruled(Ruling::failed(candidates(), &failure, sender.failure_policy, None), held_under)
+        let ruling = Ruling::failed(candidates(), &failure, sender.failure_policy, None);
+        ruled(ruling.with_payload(mapped.clone()), held_under)
     };
     match slot {
         None if snapshot.plugin(sender.tenant_id, plugin).is_some() => Step::Postpone {
@@ -117,7 +126,10 @@ pub(super) fn decide(parts: &Parts, breakers: &Breakers, log: &FailureLog, snaps
         }),
         Some(Slot::Ready(active)) if !active.handles(&event.event_type) => {
             let why = not_handled(plugin, &event.event_type);
-            ruled(Ruling::pass(DecidedBy::Sender, candidates(), Some(why)), held_under)
+            ruled(
+                Ruling::pass(DecidedBy::Sender, candidates(), Some(why)).with_payload(mapped.clone()),
+                held_under,
+            )
         }
         Some(Slot::Ready(active)) => {
             let asked = Asked {
@@ -128,9 +140,20 @@ pub(super) fn decide(parts: &Parts, breakers: &Breakers, log: &FailureLog, snaps
                 plugin,
                 active: &active,
                 held_under,
+                mapped,
             };
             asked.run(queued, now)
         }
+    }
+}
+
+/// What the sender's mapping makes of an event; none where it has none, or goes on with the payload as received when that fails.
+fn mapped(sender: &Sender, event: &Event) -> Result<Option<Bytes>, mapping::Failure> {
+    let Some(mapping) = &sender.mapping else { return Ok(None) };
+    match (mapping.apply(&event.payload), sender.mapping_failure) {
+        (Ok(payload), _) => Ok(Some(payload.into())),
+        (Err(_), MappingFailure::Raw) => Ok(None),
+        (Err(failure), MappingFailure::Hold) => Err(failure),
     }
 }
 
@@ -147,12 +170,26 @@ struct Asked<'a> {
     plugin: &'a str,
     active: &'a Active,
     held_under: i64,
+    /// What it is asked about, where that is not the payload as received.
+    mapped: Option<Bytes>,
 }
 
 impl Asked<'_> {
+    /// The event as the plugin sees it.
+    fn event<'e>(&self, event: &'e Arc<Event>) -> Cow<'e, Event> {
+        match &self.mapped {
+            None => Cow::Borrowed(&**event),
+            Some(payload) => Cow::Owned(Event {
+                payload: payload.clone(),
+                content_type: "application/json".to_owned(),
+                ..(**event).clone()
+            }),
+        }
+    }
+
     fn run(&self, queued: &Queued, now: Timestamp) -> Turn {
         let (parts, sender, held) = (self.parts, self.sender, &queued.held);
-        let event = &held.event;
+        let event = self.event(&held.event);
         let candidates = sender.reach.candidates(&event.event_type);
         if candidates.endpoints.is_empty() {
             return ruled(Ruling::pass(DecidedBy::Sender, candidates, None), self.held_under);
@@ -163,13 +200,14 @@ impl Asked<'_> {
             Admit::Wait { until } if sender.failure_policy == FailurePolicy::Hold => return Step::Stopped { until }.into(),
             Admit::Wait { .. } => {
                 let failure = stopped(self.plugin);
-                return ruled(Ruling::failed(candidates, &failure, sender.failure_policy, None), self.held_under);
+                let ruling = Ruling::failed(candidates, &failure, sender.failure_policy, None);
+                return ruled(ruling.with_payload(self.mapped.clone()), self.held_under);
             }
             admitted @ (Admit::Pass | Admit::Probe) => admitted,
         };
         let seed = seed(&parts.seed_key, event.id, version);
         let (result, ran) = take_apart(
-            run(&self.active.module, event, sender, &candidates.endpoints, seed, parts.limits),
+            run(&self.active.module, &event, sender, &candidates.endpoints, seed, parts.limits),
             self.active,
         );
         let result = result.and_then(|decision| checked(decision, candidates.endpoints.len()));
@@ -197,7 +235,7 @@ impl Asked<'_> {
                 }
             };
             Step::Decide {
-                ruling,
+                ruling: ruling.with_payload(self.mapped.clone()),
                 held_under: self.held_under,
             }
         });

@@ -79,6 +79,8 @@ impl Sample {
             breaker_block_s: 300,
             webhook_secret: SecretText::new("0123456789abcdef0123456789abcdef".to_owned()),
             revision: 1,
+            created_at: Timestamp::EPOCH,
+            updated_at: Timestamp::EPOCH,
         });
         rows.environments.rows.push(EnvironmentRow {
             id: environment,
@@ -99,7 +101,11 @@ impl Sample {
             environment,
             endpoint: None,
             name: Some("sender".to_owned()),
+            label: None,
             status: "active".to_owned(),
+            mapping: None,
+            mapping_failure: "hold".to_owned(),
+            verification: None,
             plugin: (!self.no_plugin).then(|| PLUGIN.to_owned()),
             config: "{}".to_owned(),
             failure_policy: self.policy.as_str().to_owned(),
@@ -107,6 +113,8 @@ impl Sample {
             exposed_headers: "[]".to_owned(),
             endpoints: None,
             revision: self.sender_revision,
+            created_at: Timestamp::EPOCH,
+            updated_at: Timestamp::EPOCH,
         });
         rows.plugins.extend(self.plugin.map(|(generation, revision)| PluginRow {
             id: PluginId::from_uuid(id(4)),

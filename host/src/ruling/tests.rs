@@ -103,6 +103,7 @@ fn shown(decided: &Decided, names: &[&str]) -> Explanation {
             content: row.content,
             state: hookyard_domain::DeliveryState::Waiting,
             attempts: 0,
+            attempts_before: 0,
             attempts_max: None,
             due_at: Some(row.due_at),
             completed_at: None,

@@ -30,7 +30,7 @@ pub struct Generic {
     pub hash: Hash,
     #[serde(default)]
     pub encoding: Encoding,
-    /// What stands before the signature, such as `sha256=`.
+    /// What comes before the signature, such as `sha256=`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     /// If the header is a list such as `ts=1;h1=ab`: the name that signatures have in it, `h1`.

@@ -1,6 +1,6 @@
 //! GitHub: an HMAC-SHA256 over the body, in hexadecimal.
 //!
-//! <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>. The older SHA-1 signature that stands
+//! <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>. The older SHA-1 signature
 //! beside it is not looked at. A webhook whose content type is a form carries its JSON in the field `payload`
 //! (<https://docs.github.com/en/webhooks/using-webhooks/creating-webhooks>).
 //!

@@ -213,7 +213,7 @@ impl Verification {
         }
     }
 
-    /// Whether GET requests are to be given to [`Verification::verify`]. Those of the other kinds are no business of it.
+    /// Whether GET requests are to be given to [`Verification::verify`]. Other kinds have no use for them.
     pub fn answers_get(&self) -> bool {
         match self {
             Self::Slack(_) => true,
@@ -224,7 +224,7 @@ impl Verification {
     }
 
     /// Decides what a request is. Any of the secrets may have signed it, so that a service and a sender need not change
-    /// theirs in the same moment; of more than [`SECRETS_MAX`] the first count. The newest secret stands first.
+    /// theirs in the same moment; of more than [`SECRETS_MAX`] the first count. The newest secret comes first.
     ///
     /// # Errors
     /// [`Refused`]. All but [`Refused::BodyNotReadable`] are 401 to the caller, without the reason.

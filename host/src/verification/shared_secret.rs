@@ -23,7 +23,7 @@ pub struct SharedSecret {
     /// The header that holds the secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<HeaderField>,
-    /// What stands before it there, such as `Bearer `.
+    /// What comes before it there, such as `Bearer `.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     /// Or the query parameter that holds it.

@@ -1,6 +1,6 @@
 //! Standard Webhooks, and Svix, whose headers have another first word.
 //!
-//! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>, "Signature scheme", and
+//! <https://www.standardwebhooks.com>, "Signature scheme", and
 //! <https://docs.svix.com/receiving/verifying-payloads/how-manual>: an HMAC-SHA256 over id, time and body, in base64, each
 //! signature with its version before it. Only the symmetric `v1` is verified; a public key is refused as a secret.
 //!

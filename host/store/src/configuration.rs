@@ -17,14 +17,15 @@ mod rows;
 pub(crate) use any::AnyRow;
 pub(crate) use read::hash;
 
-pub use change::{Change, Expected, Row, Thing};
+pub use change::{Change, Expected, Row, Rule, Thing};
 pub use rows::{
     Changed, CredentialRow, EndpointRow, EnvironmentRow, PreviousSecret, Rows, SenderRow, SetAside, SubscriptionRow, TenantRow, Unreadable,
+    VerificationRow,
 };
 
 /// What a secret is bound to when it is sealed, so that a sealed text copied into another row or column does not open.
-mod belongs_to {
-    use hookyard_domain::{CredentialId, EndpointId, TenantId};
+pub(crate) mod belongs_to {
+    use hookyard_domain::{CredentialId, EndpointId, InviteId, SenderId, TenantId};
 
     pub fn tenant_secret(id: TenantId) -> String {
         format!("tenant:{id}:webhook_secret")
@@ -40,6 +41,14 @@ mod belongs_to {
 
     pub fn endpoint_auth(id: EndpointId) -> String {
         format!("endpoint:{id}:auth")
+    }
+
+    pub fn sender_verification(id: SenderId) -> String {
+        format!("sender:{id}:verification_secrets")
+    }
+
+    pub fn invite(id: InviteId) -> String {
+        format!("invite:{id}")
     }
 
     pub fn credential(id: CredentialId) -> String {

@@ -33,6 +33,9 @@ pub enum Error {
     /// A row is no longer what a change of it was decided on; nothing was written. Names the thing.
     #[error("{0} was changed by somebody else meanwhile")]
     Changed(Arc<str>),
+    /// Something else needs what was to be changed; nothing was written. Names the thing.
+    #[error("{0} is still needed")]
+    InUse(Arc<str>),
     /// The database refused a statement: a defect, not a condition.
     #[error("the database refused a statement: {0}")]
     Statement(Arc<str>),

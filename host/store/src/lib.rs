@@ -20,6 +20,7 @@ mod idempotency;
 mod lease;
 mod memory;
 pub mod migrate;
+mod people;
 mod plugin;
 mod postgres;
 mod reading;
@@ -27,6 +28,7 @@ mod record;
 mod replay;
 mod rows;
 mod seal;
+mod search;
 mod sqlite;
 mod standing;
 pub mod statements;
@@ -48,13 +50,14 @@ use self::{group_commit::Inbox, memory::Memory};
 pub use self::{
     announce::Announcements,
     configuration::{
-        Change, Changed, CredentialRow, EndpointRow, EnvironmentRow, Expected, PreviousSecret, Row, Rows, SenderRow, SetAside,
-        SubscriptionRow, TenantRow, Thing, Unreadable,
+        Change, Changed, CredentialRow, EndpointRow, EnvironmentRow, Expected, PreviousSecret, Row, Rows, Rule, SenderRow, SetAside,
+        SubscriptionRow, TenantRow, Thing, Unreadable, VerificationRow,
     },
     doubt::{Doubt, Doubts, Search},
     error::Error,
     idempotency::Forgotten,
     lease::Liveness,
+    people::{InviteRow, Refreshed, SessionRow, UserRow},
     plugin::{Activation, PluginRow, Renewed},
     reading::{AttemptView, DecisionView, DeliveryView, EventView, Page, PluginRunView},
     record::{
@@ -63,6 +66,7 @@ pub use self::{
         Source,
     },
     seal::{SealError, SealKey, SecretText},
+    search::{Become, Found, SEARCH_COUNT_MAX, Search as EventSearch},
     standing::{COUNT_MAX, StandingDeliveries, StandingEvents},
     waiting::Waiting,
     write::Done,

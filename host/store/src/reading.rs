@@ -167,6 +167,8 @@ pub struct DeliveryView {
     pub content: Option<u32>,
     pub state: DeliveryState,
     pub attempts: u32,
+    /// Attempts made before its last replay; 0 once it was delivered: it no longer matters.
+    pub attempts_before: u32,
     /// None once it was delivered: it no longer matters.
     pub attempts_max: Option<u32>,
     /// When it is tried next, while it waits.
@@ -198,6 +200,7 @@ macro_rules! delivery_view {
             content: optional(8)?.map(|ordinal| ordinal as u32),
             state,
             attempts: optional(if standing.is_some() { 10 } else { 14 })?.unwrap_or(0) as u32,
+            attempts_before: optional(17)?.unwrap_or(0) as u32,
             attempts_max: optional(11)?.map(|max| max as u32),
             due_at: match state {
                 DeliveryState::Waiting => optional(12)?.map(Timestamp::from_micros),

@@ -50,7 +50,7 @@ impl Source {
 pub type Pairs = Vec<(String, String)>;
 
 /// One accepted payload.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Event {
     pub id: EventId,
     pub tenant: TenantId,

@@ -22,6 +22,9 @@ pub const PROFILE: Profile = Profile {
         failures_to_block: 5,
         counts: Outcome::is_receivers_failure,
         block_for: Setting::Tenants,
+        // Who sets `Suspended` is left open (docs/contracts/hooksentry.md, section 14.8). A day is longer than a receiver's outage, and
+        // shorter than the last wait of a delivery that has ten attempts.
+        suspends_after: Some(Duration::from_hours(24)),
     },
     envelope: Envelope::Verbatim,
     body_signature_header: Some("x-hooksentry-signature"),

@@ -89,6 +89,9 @@ pub struct BreakerRule {
     pub counts: fn(Outcome) -> bool,
     /// How long it is left alone before one delivery probes it.
     pub block_for: Setting<Duration>,
+    /// How long it may be blocked, without a success in between, until it is suspended: nothing more is taken for it until
+    /// somebody acts. None: never.
+    pub suspends_after: Option<Duration>,
 }
 
 impl BreakerRule {

@@ -24,6 +24,7 @@ pub const PROFILE: Profile = Profile {
         failures_to_block: 5,
         counts: Outcome::is_receivers_failure,
         block_for: Setting::Tenants,
+        suspends_after: None,
     },
     // The producer's payload, not wrapped (docs/contracts/nahook.md, section 7).
     envelope: Envelope::Verbatim,

@@ -28,6 +28,7 @@ pub const PROFILE: Profile = Profile {
         failures_to_block: 5,
         counts,
         block_for: Setting::Fixed(Duration::from_hours(1)),
+        suspends_after: None,
     },
     envelope: Envelope::TypeAndData,
     body_signature_header: None,

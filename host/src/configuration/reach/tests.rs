@@ -53,6 +53,8 @@ fn reach(endpoints: impl IntoIterator<Item = (Option<String>, &'static str, Vec<
         breaker_block_s: 300,
         webhook_secret: SecretText::new("0123456789abcdef0123456789abcdef".to_owned()),
         revision: 1,
+        created_at: AT,
+        updated_at: AT,
     };
     let snapshot = Snapshot::default().with(Rows {
         revision: 1,

@@ -4,13 +4,17 @@
 //! refusals are a bare JSON string (docs/contracts/hooksentry.md, section 15.2), those of credentials have no body (3.4), and
 //! what is the server's own fault is a problem document (15.2).
 
+use std::time::Duration;
+
 use axum::{
     Json,
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use hookyard_domain::{EventId, Timestamp};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::words;
 use crate::{
@@ -19,10 +23,12 @@ use crate::{
         intake,
         problem::{problem, unavailable},
     },
-    store::Progress,
+    manage,
+    store::{self, Progress},
+    verification::{self, Reply},
 };
 
-/// Why a request to ingest was refused, in the order of the contract's checks.
+/// Why a request was refused; those of ingest in the order of the contract's checks.
 #[derive(Debug)]
 pub enum Refused {
     /// The path's tenant is not a UUID. The original's route takes UUIDs only: anything else is another path.
@@ -38,6 +44,41 @@ pub enum Refused {
     EndpointNotActive,
     SenderNotActive,
     Accept(accept::Refused),
+    /// What is asked for is there, and another's: the contract tells that from what is not there (section 15.2).
+    OfAnotherTenant,
+    RoleMayNot,
+    RegistrationClosed,
+    /// Nothing of this kind has that id.
+    Absent(&'static str),
+    Invalid(String),
+    /// It is understood, and cannot be done with what was given.
+    Unprocessable(String),
+    TooMany {
+        why: &'static str,
+        wait: Duration,
+    },
+    Verification(verification::Refused),
+    Manage(manage::Refusal),
+    /// Reading what is asked for.
+    Store(store::Error),
+}
+
+impl From<verification::Refused> for Refused {
+    fn from(refused: verification::Refused) -> Self {
+        Self::Verification(refused)
+    }
+}
+
+impl From<manage::Refusal> for Refused {
+    fn from(refused: manage::Refusal) -> Self {
+        Self::Manage(refused)
+    }
+}
+
+impl From<store::Error> for Refused {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
+    }
 }
 
 impl From<intake::Refused> for Refused {
@@ -64,6 +105,12 @@ impl Refused {
             Self::TokenUnknown => "unknown-token",
             Self::EndpointNotActive | Self::SenderNotActive => "not-active",
             Self::Accept(refused) => refused.reason(),
+            Self::OfAnotherTenant | Self::RoleMayNot | Self::RegistrationClosed => "forbidden",
+            Self::Absent(_) => "absent",
+            Self::Invalid(_) | Self::Unprocessable(_) => "invalid",
+            Self::TooMany { .. } => "too-many",
+            Self::Verification(refused) => refused.reason(),
+            Self::Manage(_) | Self::Store(_) => "operation",
         }
     }
 }
@@ -82,6 +129,24 @@ impl IntoResponse for Refused {
             Self::EndpointNotActive => text(StatusCode::UNPROCESSABLE_ENTITY, "the destination is not active"),
             Self::SenderNotActive => text(StatusCode::UNPROCESSABLE_ENTITY, "the sender is not active"),
             Self::Accept(refused) => not_accepted(refused),
+            Self::OfAnotherTenant => text(StatusCode::FORBIDDEN, "it belongs to another tenant"),
+            Self::RoleMayNot => text(StatusCode::FORBIDDEN, "your role does not allow this"),
+            Self::RegistrationClosed => text(StatusCode::FORBIDDEN, "tenants are made by the operator of this server"),
+            Self::Absent(what) => text(StatusCode::NOT_FOUND, &format!("there is no such {what}")),
+            Self::Invalid(why) => text(StatusCode::BAD_REQUEST, &why),
+            Self::Unprocessable(why) => text(StatusCode::UNPROCESSABLE_ENTITY, &why),
+            Self::TooMany { why, wait } => {
+                let mut response = text(StatusCode::TOO_MANY_REQUESTS, why);
+                // Rounded up: whoever comes back then is let in.
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+                response
+            }
+            // A right signature over what cannot be read is the service's doing; who signs wrongly learns nothing.
+            Self::Verification(refused) if refused.is_authentic() => text(StatusCode::BAD_REQUEST, &refused.to_string()),
+            Self::Verification(_) => StatusCode::UNAUTHORIZED.into_response(),
+            Self::Manage(refusal) => not_done(refusal),
+            Self::Store(error) => not_done(error.into()),
         }
     }
 }
@@ -114,6 +179,31 @@ pub fn existing(progress: &Progress) -> Response {
         accepted_at: progress.accepted_at.to_string(),
     };
     (StatusCode::OK, Json(body)).into_response()
+}
+
+/// What a service asked to hear before it sends anything.
+pub fn handshake(reply: Reply) -> Response {
+    match reply {
+        Reply::Text(words) => {
+            let headers = [
+                (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            ];
+            (StatusCode::OK, headers, words).into_response()
+        }
+        Reply::Json(document) => json(Bytes::from(document)),
+        Reply::Empty => StatusCode::OK.into_response(),
+    }
+}
+
+/// Ingest takes events by POST.
+pub fn post_only() -> Response {
+    let mut response = StatusCode::METHOD_NOT_ALLOWED.into_response();
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
+    allow_any_origin(&mut response);
+    response
 }
 
 /// Ingest is open to any origin (docs/contracts/hooksentry.md, section 1).
@@ -159,6 +249,44 @@ fn not_taken_in(refused: &intake::Refused) -> Response {
         R::KeyIsTooLong { chars_max } => bad(&format!("X-Idempotency-Key is longer than {chars_max} characters")),
         R::KeyHoldsControls => bad("X-Idempotency-Key must not hold control characters"),
     }
+}
+
+/// What an operation refused.
+fn not_done(refusal: manage::Refusal) -> Response {
+    use manage::Refusal as R;
+    match refusal {
+        R::NotFound { what } => text(StatusCode::NOT_FOUND, &format!("there is no such {what}")),
+        R::Invalid(problems) => text(StatusCode::BAD_REQUEST, &problems.to_string().replace('\n', "; ")),
+        R::Taken(why) => text(StatusCode::CONFLICT, &why),
+        R::Changed(thing) => text(
+            StatusCode::CONFLICT,
+            &format!("{thing} was changed by somebody else meanwhile; try again"),
+        ),
+        // docs/contracts/hooksentry.md, section 6.
+        R::InUse(why) if why.contains("last owner") => (StatusCode::CONFLICT, Json(json!({ "error": "last_owner" }))).into_response(),
+        R::InUse(why) => text(StatusCode::CONFLICT, &why),
+        R::Busy | R::Unavailable(_) | R::PluginsNotAsked(_) => unavailable("it cannot be done now; nothing was changed, try again"),
+        R::Defect(error) => {
+            tracing::error!(%error, "an operation failed");
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "internal error", "the operation failed")
+        }
+    }
+}
+
+/// Something was made, and is found there.
+pub fn created(location: &str, body: &Value) -> Response {
+    let location = HeaderValue::try_from(location).expect("paths with ids are visible text");
+    (StatusCode::CREATED, [(header::LOCATION, location)], Json(body)).into_response()
+}
+
+/// It is done, and there is nothing to say.
+pub fn done() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// A document that is JSON already.
+pub fn json(document: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], document).into_response()
 }
 
 /// A 5xx says whether repeating is safe: an idempotency key makes it so.

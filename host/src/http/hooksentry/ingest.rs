@@ -15,21 +15,23 @@ use axum::{
     Router,
     body::Body,
     extract::{Path, Request, State},
-    http::{HeaderMap, HeaderName},
+    http::{HeaderMap, HeaderName, request::Parts},
     response::{IntoResponse, Response},
     routing::post,
 };
+use bytes::Bytes;
 use hookyard_domain::{TenantId, Timestamp};
 
 use super::answers::{self, Refused};
 use crate::{
     accept::{Answer, Idempotency, Incoming, OtherBody, Source},
-    configuration::{EndpointStatus, Sender, Snapshot},
+    configuration::{Endpoint, EndpointStatus, Sender, Snapshot},
     http::{
         Edge, intake,
         principal::{self, Place, Subject},
     },
-    store::Pairs,
+    store::{Pairs, SecretText},
+    verification::{self, Verified},
 };
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -50,7 +52,7 @@ pub fn router(edge: &Edge) -> Router {
     Router::new()
         .route(
             "/api/v1/ingest/{tenant}/{token}",
-            post(handle).options(async || answers::preflight()),
+            post(handle).get(handshake).options(async || answers::preflight()),
         )
         .with_state(Arc::new(Ingest(edge.clone())))
 }
@@ -65,8 +67,27 @@ async fn handle(State(ingest): State<Arc<Ingest>>, path: Path<(String, String)>,
     response
 }
 
+/// Some services ask by GET whether the URL they were given is meant for them.
+async fn handshake(State(ingest): State<Arc<Ingest>>, path: Path<(String, String)>, request: Request) -> Response {
+    let asked = ingest.verified_sender(&path.0.0, &path.0.1, request.headers());
+    match asked {
+        Ok(Some(sender)) if sender.verification.as_ref().is_some_and(|check| check.settings.answers_get()) => {
+            let (head, body) = request.into_parts();
+            ingest
+                .verified(&sender, &head, body)
+                .await
+                .unwrap_or_else(IntoResponse::into_response)
+        }
+        _ => answers::post_only(),
+    }
+}
+
 impl Ingest {
     async fn answer(&self, tenant: &str, token: &str, request: Request) -> Result<Response, Refused> {
+        if let Some(sender) = self.verified_sender(tenant, token, request.headers())? {
+            let (head, body) = request.into_parts();
+            return self.verified(&sender, &head, body).await;
+        }
         let (head, body) = request.into_parts();
         let tenant = self.check_caller(tenant, token, &head.headers)?;
         let key = intake::idempotency_key(&head.headers, &IDEMPOTENCY_KEY);
@@ -74,6 +95,72 @@ impl Ingest {
         let incoming = match self.incoming(tenant, token, key, &head.headers, body).await {
             Ok(incoming) => incoming,
             Err(refused) => return self.known_event_or(refused, tenant, known_key).await,
+        };
+        match self.0.accept.accept(incoming).await? {
+            Answer::New { event, accepted_at, .. } => Ok(answers::accepted(event, accepted_at)),
+            Answer::Existing(progress) => Ok(answers::existing(&progress)),
+        }
+    }
+
+    /// The sender of the token, where it knows its service by the service's own signature and no API key came.
+    fn verified_sender(&self, tenant: &str, token: &str, headers: &HeaderMap) -> Result<Option<Arc<Sender>>, Refused> {
+        let tenant: TenantId = tenant.parse().map_err(|_| Refused::NoSuchPath)?;
+        if headers.contains_key(&API_KEY) || token.chars().count() > TOKEN_CHARS_MAX {
+            return Ok(None);
+        }
+        let snapshot = self.0.configuration.current();
+        let holder = principal::identify(&snapshot, &HeaderMap::new(), &[Place::Path(token)], self.0.clock.now());
+        let Ok(Subject::Sender(id)) = holder.map(|holder| holder.subject) else {
+            return Ok(None);
+        };
+        let sender = snapshot.senders.get(&id).filter(|sender| sender.tenant_id == tenant);
+        Ok(sender.filter(|sender| sender.verification.is_some()).cloned())
+    }
+
+    /// A request of a service that signs by itself: its signature over the very bytes takes the place of the API key.
+    async fn verified(&self, sender: &Arc<Sender>, head: &Parts, body: Body) -> Result<Response, Refused> {
+        let Some(check) = &sender.verification else {
+            return Err(Refused::Unidentified);
+        };
+        let (bytes, memory) = self.0.intake.bytes(&head.headers, body).await?;
+        let request = verification::Request {
+            method: &head.method,
+            headers: &head.headers,
+            query: head.uri.query(),
+            body: &bytes,
+        };
+        let secrets: Vec<&str> = check.secrets.iter().map(SecretText::expose).collect();
+        let verified = check.settings.verify(&secrets, &request, self.0.clock.now()).inspect_err(|refused| {
+            tracing::warn!(sender = sender.label(), tenant = sender.tenant.name, reason = %refused, "a request to a sender was not its service's");
+        })?;
+        let (event_type, key, payload) = match verified {
+            Verified::Handshake(reply) => return Ok(answers::handshake(reply)),
+            Verified::Event {
+                event_type,
+                idempotency_key,
+                payload,
+            } => (event_type, idempotency_key, payload),
+        };
+        let source = taken(&self.0.configuration.current(), Source::Sender(Arc::clone(sender)))?;
+        let (content_type, payload) = match payload {
+            verification::Payload::Json(text) => ("application/json".to_owned(), Bytes::from(text)),
+            verification::Payload::AsReceived => (intake::content_type_of(&head.headers).to_owned(), bytes),
+        };
+        intake::check_json(&payload)?;
+        let incoming = Incoming {
+            source,
+            // The service's own id of the delivery: what it sends again is the same event.
+            idempotency: key.map(|key| Idempotency {
+                scope: format!("inbound {}", sender.id),
+                key,
+                lasts: None,
+                other_body: OtherBody::FirstWins,
+            }),
+            event_type: event_type.unwrap_or_else(|| self::event_type(sender, &head.headers)),
+            content_type,
+            headers: exposed(sender, &head.headers),
+            payload,
+            memory,
         };
         match self.0.accept.accept(incoming).await? {
             Answer::New { event, accepted_at, .. } => Ok(answers::accepted(event, accepted_at)),
@@ -154,19 +241,26 @@ fn source(snapshot: &Snapshot, tenant: TenantId, token: &str, now: Timestamp) ->
         Subject::Tenant => Err(Refused::TokenUnknown),
         Subject::Endpoint(id) => {
             let endpoint = snapshot.endpoints.get(&id).ok_or(Refused::TokenUnknown)?;
-            match endpoint.status {
-                EndpointStatus::Active => Ok(Source::Endpoint(Arc::clone(endpoint))),
-                EndpointStatus::Inactive => Err(Refused::EndpointNotActive),
-            }
+            taken(snapshot, Source::Endpoint(Arc::clone(endpoint)))
         }
         Subject::Sender(id) => {
             let sender = snapshot.senders.get(&id).ok_or(Refused::TokenUnknown)?;
-            if sender.active {
-                Ok(Source::Sender(Arc::clone(sender)))
-            } else {
-                Err(Refused::SenderNotActive)
-            }
+            taken(snapshot, Source::Sender(Arc::clone(sender)))
         }
+    }
+}
+
+/// Whether anything is taken from a source now. A sender whose own destination takes nothing, or is gone, does not either.
+fn taken(snapshot: &Snapshot, source: Source) -> Result<Source, Refused> {
+    let takes = |endpoint: &Endpoint| endpoint.status == EndpointStatus::Active;
+    match &source {
+        Source::Endpoint(endpoint) if !takes(endpoint) => Err(Refused::EndpointNotActive),
+        Source::Sender(sender) if !sender.active => Err(Refused::SenderNotActive),
+        Source::Sender(sender) => match sender.endpoint.map(|id| snapshot.endpoints.get(&id)) {
+            Some(own) if !own.is_some_and(|own| takes(own)) => Err(Refused::EndpointNotActive),
+            _ => Ok(source),
+        },
+        Source::Endpoint(_) | Source::Published { .. } => Ok(source),
     }
 }
 

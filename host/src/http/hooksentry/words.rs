@@ -1,8 +1,18 @@
-//! HookSentry's one state of an event, folded from ours (docs/contracts/hooksentry.md, section 2.1).
+//! HookSentry's words for ours, and back: the one state of an event (docs/contracts/hooksentry.md, section 2.1), roles and
+//! statuses. On the way in a word is taken in any case, or as its number (section 1).
 
-use hookyard_domain::EventState;
+use hookyard_domain::{EventState, Timestamp};
+use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::store::Progress;
+use super::answers::Refused;
+use crate::{
+    configuration::EndpointStatus,
+    manage::Role,
+    store::{Become, Progress},
+};
+
+pub const CRITICAL_FAILURE: &str = "CriticalFailure";
 
 /// An event of several deliveries is as far as its least finished one, and as bad as its worst.
 ///
@@ -11,14 +21,124 @@ pub fn status(progress: &Progress) -> &'static str {
     match progress.state {
         EventState::Pending | EventState::Held => "Pending",
         EventState::Dropped => "Cancelled",
-        EventState::DeadLettered => "CriticalFailure",
+        EventState::DeadLettered => CRITICAL_FAILURE,
         EventState::Routed if progress.fresh > 0 => "Pending",
         EventState::Routed if progress.retrying > 0 => "WaitingRetry",
-        EventState::Routed if progress.exhausted > 0 => "CriticalFailure",
+        EventState::Routed if progress.exhausted > 0 => CRITICAL_FAILURE,
         EventState::Routed if progress.rejected > 0 => "AuthenticationFailed",
         EventState::Routed if progress.delivered > 0 => "Succeeded",
         EventState::Routed => "Cancelled",
     }
+}
+
+/// A status that a list of events may be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    State(Become),
+    /// The contract has the word and no event is ever in it.
+    Never,
+}
+
+/// # Errors
+/// No such status.
+pub fn read_status(text: &str) -> Result<Wanted, Refused> {
+    const WORDS: [(&str, Wanted); 8] = [
+        ("Pending", Wanted::State(Become::Pending)),
+        ("Processing", Wanted::Never),
+        ("Succeeded", Wanted::State(Become::Delivered)),
+        ("Failed", Wanted::Never),
+        ("WaitingRetry", Wanted::State(Become::Retrying)),
+        (CRITICAL_FAILURE, Wanted::State(Become::Exhausted)),
+        ("Cancelled", Wanted::State(Become::Cancelled)),
+        ("AuthenticationFailed", Wanted::State(Become::Rejected)),
+    ];
+    one_of("Status", text, &[0, 1, 2, 3, 4, 5, 6, 7], &WORDS)
+}
+
+const ROLES: [(&str, Role); 4] = [
+    ("Developer", Role::Developer),
+    ("Admin", Role::Admin),
+    ("Owner", Role::Owner),
+    ("Viewer", Role::Viewer),
+];
+/// In the order of [`ROLES`].
+const ROLE_NUMBERS: [u32; 4] = [0, 1, 10, 20];
+
+pub fn role(role: Role) -> &'static str {
+    let known = ROLES.iter().find(|(_, known)| *known == role);
+    known.expect("every role has a word").0
+}
+
+/// # Errors
+/// No such role.
+pub fn read_role(value: &Value) -> Result<Role, Refused> {
+    read_role_text(&as_text(value))
+}
+
+/// # Errors
+/// No such role.
+pub fn read_role_text(text: &str) -> Result<Role, Refused> {
+    one_of("role", text, &ROLE_NUMBERS, &ROLES)
+}
+
+pub fn active(active: bool) -> &'static str {
+    if active { "Active" } else { "Inactive" }
+}
+
+/// # Errors
+/// Neither active nor inactive.
+pub fn read_active(value: &Value) -> Result<bool, Refused> {
+    read_active_text(&as_text(value))
+}
+
+/// # Errors
+/// Neither active nor inactive.
+pub fn read_active_text(text: &str) -> Result<bool, Refused> {
+    one_of("status", text, &[0, 1], &[("Active", true), ("Inactive", false)])
+}
+
+pub fn endpoint_status(status: EndpointStatus) -> &'static str {
+    match status {
+        EndpointStatus::Active => "Active",
+        EndpointStatus::Inactive => "Inactive",
+        EndpointStatus::Suspended => "Suspended",
+    }
+}
+
+/// A bound on a time: RFC 3339, or a day, which begins at midnight UTC.
+///
+/// # Errors
+/// It is neither.
+pub fn read_time(name: &str, text: &str) -> Result<Timestamp, Refused> {
+    // A '+' of an offset that was not escaped arrives as a space.
+    let text = text.replace(' ', "+");
+    let spellings = [text.clone(), format!("{text}Z"), format!("{text}T00:00:00Z")];
+    let read = spellings.iter().find_map(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+    let micros = read.and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000).ok());
+    micros
+        .map(Timestamp::from_micros)
+        .ok_or_else(|| Refused::Invalid(format!("{name} must be a time such as 2026-07-03T12:00:00Z")))
+}
+
+fn as_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn one_of<T: Copy>(name: &str, text: &str, numbers: &[u32], words: &[(&'static str, T)]) -> Result<T, Refused> {
+    let text = text.trim();
+    let by_number = || {
+        let number: u32 = text.parse().ok()?;
+        let place = numbers.iter().position(|known| *known == number)?;
+        words.get(place)
+    };
+    let by_word = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
+    by_word.or_else(by_number).map(|(_, value)| *value).ok_or_else(|| {
+        let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        Refused::Invalid(format!("{name} must be one of {}", known.join(", ")))
+    })
 }
 
 #[cfg(test)]

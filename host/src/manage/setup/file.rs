@@ -11,9 +11,10 @@ use serde_json::{Map, Value};
 
 use super::{EndpointSetup, SenderSetup, Setup, TenantSetup};
 use crate::{
-    configuration::EndpointStatus,
+    configuration::{EndpointStatus, InboundCheck, MappingFailure},
     manage::{EndpointFields, PlainHttp, Problems, SenderFields, TenantFields, tenant::FIRST_ENVIRONMENT},
-    store::SecretText,
+    store::{SecretText, VerificationRow},
+    verification::Verification,
 };
 
 /// Far above any secret, far below what a device file would give.
@@ -82,6 +83,18 @@ struct RawSender {
     expose_headers: Vec<String>,
     endpoints: Option<Vec<String>>,
     on_failure: Option<String>,
+    /// A JSON object, as a text: the order of its members is that of the output.
+    mapping: Option<String>,
+    on_mapping_failure: Option<String>,
+    verification: Option<RawVerification>,
+}
+
+/// How a service's own signature is checked: the settings of [`Verification`], and the secrets beside them, newest first.
+#[derive(Debug, Deserialize)]
+struct RawVerification {
+    secrets: Vec<SecretSource>,
+    #[serde(flatten)]
+    settings: Verification,
 }
 
 /// Where a secret is read from: exactly one of the two.
@@ -270,6 +283,22 @@ impl Reader<'_> {
         }
     }
 
+    fn verification(&mut self, at: &str, raw: RawVerification) -> Option<VerificationRow> {
+        let place = |number: usize| format!("{at}, verification, secret {}", number + 1);
+        let secrets = raw.secrets.iter().enumerate();
+        let check = InboundCheck {
+            settings: raw.settings,
+            secrets: secrets.map(|(number, source)| self.secret(&place(number), source)).collect(),
+        };
+        match check.to_row() {
+            Ok(row) => Some(row),
+            Err(problem) => {
+                self.problems.add(format!("{at}, verification"), problem);
+                None
+            }
+        }
+    }
+
     fn sender(&mut self, tenant: &str, raw: RawSender) -> SenderSetup {
         let at = format!("{tenant}, sender \"{}\"", raw.name);
         let on_failure = raw.on_failure.as_deref().unwrap_or(FailurePolicy::default().as_str());
@@ -279,6 +308,12 @@ impl Reader<'_> {
                 .add(format!("{at}, on_failure"), format!("must be one of {}", words.join(", ")));
             FailurePolicy::default()
         });
+        let on_mapping_failure = raw.on_mapping_failure.as_deref().unwrap_or(MappingFailure::default().as_str());
+        let mapping_failure = MappingFailure::parse(on_mapping_failure).unwrap_or_else(|| {
+            self.problems.add(format!("{at}, on_mapping_failure"), "must be hold or raw");
+            MappingFailure::default()
+        });
+        let verification = raw.verification.map(|raw| self.verification(&at, raw));
         SenderSetup {
             token: self.secret(&format!("{at}, token"), &raw.token),
             environment: raw.environment.unwrap_or_else(|| FIRST_ENVIRONMENT.to_owned()),
@@ -291,7 +326,10 @@ impl Reader<'_> {
                 event_type_header: raw.event_type_header,
                 exposed_headers: raw.expose_headers,
                 endpoints: raw.endpoints,
-                endpoint: None,
+                mapping: raw.mapping,
+                mapping_failure,
+                verification: verification.flatten(),
+                ..SenderFields::default()
             },
             name: raw.name,
         }

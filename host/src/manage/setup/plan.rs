@@ -230,11 +230,13 @@ impl Planner<'_> {
             subject: holder.subject,
             environment: holder.environment,
             name: holder.name.map(str::to_owned),
+            label: old.and_then(|row| row.label.clone()),
             rights: String::new(),
             hash,
             sealed: None,
             expires_at: None,
             disabled_at: old.and_then(|row| row.disabled_at),
+            revoked_at: None,
             revision: 0,
             created_at: self.now,
             updated_at: self.now,
@@ -256,6 +258,8 @@ impl Planner<'_> {
         if let (None, Some(old)) = (setup.profile, old) {
             new.profile.clone_from(&old.profile);
         }
+        // What a set-up file cannot say stays as it is.
+        new.auth = old.and_then(|old| old.auth.clone());
         let differing =
             old.map(|old| differing!(old, new; description, url, status, profile, subscriptions, metadata, concurrency_max, attempts_max));
         let expected = expected(old.map(|row| row.revision), broken);
@@ -288,7 +292,11 @@ impl Planner<'_> {
         let broken = self.known.unreadable.get(&("sender", within, name)).copied();
         let id = id_of(old.map(|row| row.id), broken, SenderId::from_uuid).unwrap_or_else(|| SenderId::new_v7(self.now, rand::random()));
         let mut new = setup.fields.row(id, tenant, environment);
-        new.endpoint = old.and_then(|old| old.endpoint);
+        if let Some(old) = old {
+            // What a set-up file cannot say stays as it is.
+            new.endpoint = old.endpoint;
+            new.label.clone_from(&old.label);
+        }
         if let Some(plugin) = &new.plugin {
             let is_new = !self.known.tenants.contains_key(tenant_name);
             self.plan.questions.push(Asked {
@@ -301,7 +309,7 @@ impl Planner<'_> {
             });
         }
         let differing =
-            old.map(|old| differing!(old, new; status, plugin, config, failure_policy, event_type_header, exposed_headers, endpoints));
+            old.map(|old| differing!(old, new; status, plugin, config, failure_policy, event_type_header, exposed_headers, endpoints, mapping, mapping_failure, verification));
         let expected = expected(old.map(|row| row.revision), broken);
         let told_as = format!("{tenant_name}/{name}");
         self.note("sender", &told_as, fields(differing, broken), Row::Sender(new), expected);

@@ -2,7 +2,7 @@
 //!
 //! A change is first turned into statements with their values (no database), then they are run in order.
 
-use hookyard_domain::{CredentialId, EndpointId, EnvironmentId, SenderId, Timestamp};
+use hookyard_domain::{CredentialId, EndpointId, EnvironmentId, SenderId, TenantId, Timestamp, UserId};
 use uuid::Uuid;
 
 use super::{
@@ -13,6 +13,7 @@ use crate::{
     Store,
     error::Error,
     in_transaction,
+    people::{InviteRow, UserRow},
     seal::{SealKey, SecretText},
     statements as sql,
 };
@@ -34,6 +35,8 @@ pub enum Row {
     Endpoint(Box<EndpointRow>),
     Sender(SenderRow),
     Credential(CredentialRow),
+    User(UserRow),
+    Invite(InviteRow),
 }
 
 /// What can be deleted.
@@ -44,6 +47,8 @@ pub enum Thing {
     Sender(SenderId),
     /// It is revoked: its row stays, its text opens nothing any more.
     Credential(CredentialId),
+    /// Its row goes, and its sessions with it.
+    User(UserId),
 }
 
 /// One change.
@@ -60,6 +65,15 @@ pub enum Change {
         /// The revision it had when this was decided.
         revision: i64,
     },
+    /// Writes nothing, and refuses all that was to be written with it unless this holds then.
+    Require(Rule),
+}
+
+/// What must hold once the changes before it are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// An active owner is among the users of the tenant.
+    AnOwnerIsLeft(TenantId),
 }
 
 impl Change {
@@ -81,11 +95,14 @@ impl Change {
                 Row::Endpoint(row) => named("endpoint", row.name.as_deref(), row.id.as_uuid()),
                 Row::Sender(row) => named("sender", row.name.as_deref(), row.id.as_uuid()),
                 Row::Credential(row) => named(&row.kind, row.name.as_deref(), row.id.as_uuid()),
+                Row::User(row) => named("user", Some(&row.email), row.id.as_uuid()),
+                Row::Invite(row) => named("invite", None, row.id.as_uuid()),
             },
             Self::Delete { thing, .. } => {
                 let (kind, _, id) = thing.deletion();
                 named(kind, None, id)
             }
+            Self::Require(Rule::AnOwnerIsLeft(_)) => "the last owner".to_owned(),
         }
     }
 }
@@ -97,6 +114,7 @@ impl Thing {
             Self::Endpoint(id) => ("endpoint", sql::DELETE_ENDPOINT, id.as_uuid()),
             Self::Sender(id) => ("sender", sql::DELETE_SENDER, id.as_uuid()),
             Self::Credential(id) => ("credential", sql::REVOKE_CREDENTIAL, id.as_uuid()),
+            Self::User(id) => ("user", sql::DELETE_USER, id.as_uuid()),
         }
     }
 }
@@ -131,7 +149,10 @@ impl Store {
                         .await
                         .map_err(|error| taken(error.into(), change))?;
                     if step.changes_one_row && done.rows_affected() != 1 {
-                        return Err(Error::Changed(change.name().into()));
+                        return Err(match change {
+                            Change::Require(_) => Error::InUse(change.name().into()),
+                            _ => Error::Changed(change.name().into()),
+                        });
                     }
                 }
             }
@@ -219,9 +240,25 @@ fn steps(change: &Change, seal: &SealKey, stamp: Stamp) -> Vec<Step> {
             Row::Tenant(row) => vec![tenant(row, seal, *expected, stamp)],
             Row::Environment(row) => vec![environment(row, *expected, stamp)],
             Row::Endpoint(row) => endpoint(row, seal, *expected, stamp),
-            Row::Sender(row) => vec![sender(row, *expected, stamp)],
+            Row::Sender(row) => vec![sender(row, seal, *expected, stamp)],
             Row::Credential(row) => vec![credential(row, *expected, stamp)],
+            Row::User(row) => user(row, *expected, stamp),
+            Row::Invite(row) => vec![invite(row, seal, *expected, stamp)],
         },
+        Change::Require(Rule::AnOwnerIsLeft(tenant)) => vec![Step {
+            statement: sql::REQUIRE_OWNER,
+            values: vec![id(tenant.as_uuid())],
+            changes_one_row: true,
+        }],
+        // Nothing names a user but its sessions, so there is no mark to leave.
+        Change::Delete {
+            thing: Thing::User(user),
+            revision,
+        } => vec![Step {
+            statement: sql::DELETE_USER,
+            values: vec![id(user.as_uuid()), number(*revision)],
+            changes_one_row: true,
+        }],
         Change::Delete { thing, revision } => {
             let (_, statement, thing_id) = thing.deletion();
             vec![
@@ -313,7 +350,12 @@ fn endpoint(row: &EndpointRow, seal: &SealKey, expected: Expected, stamp: Stamp)
     steps
 }
 
-fn sender(row: &SenderRow, expected: Expected, stamp: Stamp) -> Step {
+fn sender(row: &SenderRow, seal: &SealKey, expected: Expected, stamp: Stamp) -> Step {
+    let belongs_to = belongs_to::sender_verification(row.id);
+    let secrets = row
+        .verification
+        .as_ref()
+        .map(|verification| sealed(seal, &verification.secrets, &belongs_to));
     let values = vec![
         id(row.id.as_uuid()),
         id(row.tenant.as_uuid()),
@@ -327,6 +369,11 @@ fn sender(row: &SenderRow, expected: Expected, stamp: Stamp) -> Step {
         optional_text(row.event_type_header.as_deref()),
         text(&row.exposed_headers),
         optional_text(row.endpoints.as_deref()),
+        optional_text(row.label.as_deref()),
+        optional_text(row.mapping.as_deref()),
+        text(&row.mapping_failure),
+        optional_text(row.verification.as_ref().map(|verification| verification.settings.as_str())),
+        Value::Bytes(secrets),
     ];
     put(sql::INSERT_SENDER, sql::UPDATE_SENDER, values, expected, stamp)
 }
@@ -344,6 +391,41 @@ fn credential(row: &CredentialRow, expected: Expected, stamp: Stamp) -> Step {
         Value::Bytes(row.sealed.clone()),
         time(row.expires_at),
         time(row.disabled_at),
+        optional_text(row.label.as_deref()),
     ];
     put(sql::INSERT_CREDENTIAL, sql::UPDATE_CREDENTIAL, values, expected, stamp)
+}
+
+/// A user whose password or right to log in changed is logged out everywhere.
+fn user(row: &UserRow, expected: Expected, stamp: Stamp) -> Vec<Step> {
+    let values = vec![
+        id(row.id.as_uuid()),
+        id(row.tenant.as_uuid()),
+        text(&row.email),
+        text(&row.password_hash),
+        text(&row.role),
+        text(&row.status),
+    ];
+    let mut steps = vec![put(sql::INSERT_USER, sql::UPDATE_USER, values, expected, stamp)];
+    if row.log_out {
+        steps.push(Step {
+            statement: sql::DELETE_SESSIONS_OF_USER,
+            values: vec![id(row.id.as_uuid())],
+            changes_one_row: false,
+        });
+    }
+    steps
+}
+
+fn invite(row: &InviteRow, seal: &SealKey, expected: Expected, stamp: Stamp) -> Step {
+    let values = vec![
+        id(row.id.as_uuid()),
+        id(row.tenant.as_uuid()),
+        Value::Bytes(Some(row.hash.as_bytes().to_vec())),
+        Value::Bytes(Some(sealed(seal, &row.token, &belongs_to::invite(row.id)))),
+        text(&row.role),
+        time(Some(row.expires_at)),
+        time(row.used_at),
+    ];
+    put(sql::INSERT_INVITE, sql::UPDATE_INVITE, values, expected, stamp)
 }

@@ -13,7 +13,7 @@ use super::{
     belongs_to,
     rows::{
         Changed, CredentialRow, EndpointRow, EnvironmentRow, PreviousSecret, Rows, SenderRow, SetAside, SubscriptionRow, TenantRow,
-        Unreadable,
+        Unreadable, VerificationRow,
     },
 };
 use crate::{
@@ -142,7 +142,9 @@ impl Store {
     /// One sender to be changed. As [`Store::tenant_row`].
     pub async fn sender_row(&self, scope: Scope, id: SenderId) -> Result<Option<SenderRow>, Error> {
         let row = self.one(sql::SELECT_SENDER, id.as_uuid()).await?;
-        let row = row.map(|row| read_one("sender", id.as_uuid(), sender(&row))).transpose()?;
+        let row = row
+            .map(|row| read_one("sender", id.as_uuid(), sender(&row, &self.seal)))
+            .transpose()?;
         Ok(row.filter(|row| scope.holds(row.tenant)))
     }
 
@@ -160,6 +162,18 @@ impl Store {
         let row = self.one(sql::SELECT_CREDENTIAL, id.as_uuid()).await?;
         let row = row.map(|row| read_one("credential", id.as_uuid(), credential(&row))).transpose()?;
         Ok(row.filter(|row| row.tenant.map_or(scope == Scope::Operator, |tenant| scope.holds(tenant))))
+    }
+
+    /// A tenant's credentials of one kind, the revoked ones too, newest first. One that cannot be read is left out.
+    pub async fn credentials_of_tenant(&self, tenant: TenantId, kind: &str, rows_max: u32) -> Result<Vec<CredentialRow>, Error> {
+        let rows: Vec<AnyRow> = on!(self, |pool| sqlx::query(sql::LIST_CREDENTIALS_OF_TENANT)
+            .bind(tenant.as_uuid())
+            .bind(kind)
+            .bind(i64::from(rows_max))
+            .fetch_all(pool)
+            .await
+            .map(|rows| rows.into_iter().map(AnyRow::from).collect()))?;
+        Ok(rows.iter().filter_map(|row| credential(row).ok()).collect())
     }
 
     /// Whether this store's key opens every secret there is.
@@ -252,7 +266,9 @@ impl<'a> Reading<'a> {
                 endpoint.subscriptions = self.subscriptions.remove(&endpoint.id).unwrap_or_default();
                 Ok(endpoint)
             }),
-            Table::Senders => add("sender", row, &mut rows.senders, aside, SenderId::from_uuid, sender),
+            Table::Senders => add("sender", row, &mut rows.senders, aside, SenderId::from_uuid, |row| {
+                sender(row, seal)
+            }),
             Table::Credentials => add("credential", row, &mut rows.credentials, aside, CredentialId::from_uuid, credential),
             Table::Plugins => add("plugin", row, &mut self.plugins, aside, |id| id, plugin::plugin_row),
         }
@@ -370,6 +386,8 @@ fn tenant(row: &AnyRow, seal: &SealKey) -> Result<TenantRow, Unreadable> {
             &row.get::<Vec<u8>>(OWN + 2)?,
             &belongs_to::tenant_secret(id),
         )?,
+        created_at: Timestamp::from_micros(row.get(OWN + 3)?),
+        updated_at: Timestamp::from_micros(row.get(OWN + 4)?),
     })
 }
 
@@ -417,9 +435,12 @@ fn endpoint(row: &AnyRow, seal: &SealKey) -> Result<EndpointRow, Unreadable> {
     })
 }
 
-fn sender(row: &AnyRow) -> Result<SenderRow, Unreadable> {
+fn sender(row: &AnyRow, seal: &SealKey) -> Result<SenderRow, Unreadable> {
+    let id = SenderId::from_uuid(row.get(ID)?);
+    let secrets: Option<Vec<u8>> = row.get(OWN + 13)?;
+    let secrets = secrets.map(|sealed| open(seal, "verification secrets", &sealed, &belongs_to::sender_verification(id)));
     Ok(SenderRow {
-        id: SenderId::from_uuid(row.get(ID)?),
+        id,
         environment: EnvironmentId::from_uuid(row.get(WITHIN)?),
         name: row.get(NAME)?,
         revision: row.get(REVISION)?,
@@ -432,6 +453,15 @@ fn sender(row: &AnyRow) -> Result<SenderRow, Unreadable> {
         event_type_header: row.get(OWN + 6)?,
         exposed_headers: row.get(OWN + 7)?,
         endpoints: row.get(OWN + 8)?,
+        label: row.get(OWN + 9)?,
+        mapping: row.get(OWN + 10)?,
+        mapping_failure: row.get(OWN + 11)?,
+        verification: row
+            .get::<Option<String>>(OWN + 12)?
+            .zip(secrets.transpose()?)
+            .map(|(settings, secrets)| VerificationRow { settings, secrets }),
+        created_at: Timestamp::from_micros(row.get(OWN + 14)?),
+        updated_at: Timestamp::from_micros(row.get(OWN + 15)?),
     })
 }
 
@@ -451,5 +481,7 @@ fn credential(row: &AnyRow) -> Result<CredentialRow, Unreadable> {
         disabled_at: time(row, OWN + 7)?,
         created_at: Timestamp::from_micros(row.get(OWN + 8)?),
         updated_at: Timestamp::from_micros(row.get(OWN + 9)?),
+        label: row.get(OWN + 10)?,
+        revoked_at: time(row, GONE_AT)?,
     })
 }

@@ -15,6 +15,8 @@ pub struct TenantRow {
     pub breaker_block_s: u32,
     pub webhook_secret: SecretText,
     pub revision: i64,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +80,13 @@ pub struct SenderRow {
     /// Its own destination, where it has one.
     pub endpoint: Option<EndpointId>,
     pub name: Option<String>,
+    /// For people alone.
+    pub label: Option<String>,
     pub status: String,
+    /// A JSON object.
+    pub mapping: Option<String>,
+    pub mapping_failure: String,
+    pub verification: Option<VerificationRow>,
     pub plugin: Option<String>,
     /// A JSON document.
     pub config: String,
@@ -89,6 +97,17 @@ pub struct SenderRow {
     /// A JSON list of endpoint names; none is all of the environment.
     pub endpoints: Option<String>,
     pub revision: i64,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// How a service's own signature is checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerificationRow {
+    /// A JSON document.
+    pub settings: String,
+    /// A JSON list of texts, newest first.
+    pub secrets: SecretText,
 }
 
 /// A key or token of any kind. Its text is not kept, only the text's hash.
@@ -102,6 +121,8 @@ pub struct CredentialRow {
     pub subject: Option<Uuid>,
     pub environment: Option<EnvironmentId>,
     pub name: Option<String>,
+    /// For people alone.
+    pub label: Option<String>,
     /// What it allows, in the words of its kind.
     pub rights: String,
     pub hash: ContentHash,
@@ -110,6 +131,8 @@ pub struct CredentialRow {
     pub sealed: Option<Vec<u8>>,
     pub expires_at: Option<Timestamp>,
     pub disabled_at: Option<Timestamp>,
+    /// Only in lists that show what is revoked.
+    pub revoked_at: Option<Timestamp>,
     pub revision: i64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,

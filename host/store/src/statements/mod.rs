@@ -8,12 +8,14 @@ mod accept;
 mod claim;
 mod configuration;
 mod lease;
+mod people;
 mod plugin;
 mod read;
 mod route;
+mod search;
 mod settle;
 
-pub(crate) use self::{accept::*, claim::*, configuration::*, lease::*, plugin::*, read::*, route::*, settle::*};
+pub(crate) use self::{accept::*, claim::*, configuration::*, lease::*, people::*, plugin::*, read::*, route::*, search::*, settle::*};
 
 /// Databases a statement is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +49,11 @@ pub fn all() -> impl Iterator<Item = Statement> {
         claim::LISTED,
         configuration::LISTED,
         lease::LISTED,
+        people::LISTED,
         plugin::LISTED,
         read::LISTED,
         route::LISTED,
+        search::LISTED,
         settle::LISTED,
     ]
     .into_iter()

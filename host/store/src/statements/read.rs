@@ -27,7 +27,7 @@ macro_rules! event_joins {
 macro_rules! delivery_columns {
     () => {
         "SELECT d.id, d.event_id, d.tenant_id, t.name, d.endpoint_id, p.name, d.run, d.kind, d.content, w.state, w.attempts, w.attempts_max, w.due_at, w.completed_at, \
-         l.number, l.started_at, l.duration_us"
+         l.number, l.started_at, l.duration_us, w.attempts_before"
     };
 }
 macro_rules! delivery_joins {

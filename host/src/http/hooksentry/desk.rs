@@ -1,0 +1,123 @@
+//! What the management routes share: who calls, what they may do, and how often strangers may ask.
+
+use std::{net::IpAddr, str::FromStr, time::Duration};
+
+use axum::body::Body;
+use axum::http::{HeaderMap, request::Parts};
+use hookyard_domain::{Scope, TenantId, UserId};
+use serde::de::DeserializeOwned;
+
+use super::answers::Refused;
+use crate::{
+    http::{Edge, intake, principal, windows::Windows},
+    manage::{Deed, Person, Refusal, Role},
+};
+
+/// The edge with the limits of the routes that need no log-in (docs/contracts/hooksentry.md, section 3.7).
+pub struct Desk {
+    pub edge: Edge,
+    /// Failed log-ins, by address of the caller and of the user.
+    pub logins_by_caller: Windows<IpAddr>,
+    pub logins_by_email: Windows<String>,
+    /// Tenants made.
+    pub tenants: Windows<IpAddr>,
+    /// Uses of invites.
+    pub registrations: Windows<IpAddr>,
+}
+
+impl Desk {
+    pub fn new(edge: Edge) -> Self {
+        Self {
+            edge,
+            logins_by_caller: Windows::new(10, Duration::from_mins(5)),
+            logins_by_email: Windows::new(10, Duration::from_mins(5)),
+            tenants: Windows::new(5, Duration::from_hours(1)),
+            registrations: Windows::new(10, Duration::from_hours(1)),
+        }
+    }
+
+    /// Who calls with an access token.
+    ///
+    /// # Errors
+    /// [`Refused::Unidentified`].
+    pub async fn person(&self, headers: &HeaderMap) -> Result<Person, Refused> {
+        let token = principal::bearer(headers).ok_or(Refused::Unidentified)?;
+        match self.edge.sessions.person(token).await {
+            Err(Refusal::NotFound { .. }) => Err(Refused::Unidentified),
+            person => Ok(person?),
+        }
+    }
+
+    /// The same, where the role may do this.
+    ///
+    /// # Errors
+    /// [`Refused::Unidentified`], [`Refused::RoleMayNot`].
+    pub async fn person_who_may(&self, deed: Deed, headers: &HeaderMap) -> Result<Person, Refused> {
+        let person = self.person(headers).await?;
+        if person.user.role.may(deed) {
+            Ok(person)
+        } else {
+            Err(Refused::RoleMayNot)
+        }
+    }
+
+    /// The address a request comes from. Without one, which only a listener of another kind has, all callers count as one.
+    pub fn address(&self, head: &Parts) -> IpAddr {
+        let caller = self.edge.trusted_proxies.caller(&head.headers, &head.extensions);
+        caller.unwrap_or(IpAddr::from([0, 0, 0, 0]))
+    }
+
+    /// A JSON body, which must say that it is one.
+    ///
+    /// # Errors
+    /// As [`intake::Intake::document`].
+    pub async fn document<T: DeserializeOwned>(&self, headers: &HeaderMap, body: Body) -> Result<T, Refused> {
+        intake::check_content_type(headers)?;
+        Ok(self.edge.intake.document(headers, body).await?)
+    }
+}
+
+/// What is somebody's own, or is told to be another's: the contract tells the two apart (section 15.2).
+///
+/// # Errors
+/// [`Refused::OfAnotherTenant`].
+pub fn own(person: &Person, tenant: TenantId) -> Result<(), Refused> {
+    if person.user.tenant == tenant {
+        Ok(())
+    } else {
+        Err(Refused::OfAnotherTenant)
+    }
+}
+
+pub fn scope(person: &Person) -> Scope {
+    Scope::Tenant(person.user.tenant)
+}
+
+/// An id of the path. The original's routes take UUIDs only: anything else is another path.
+///
+/// # Errors
+/// [`Refused::NoSuchPath`].
+pub fn id<Id: FromStr>(text: &str) -> Result<Id, Refused> {
+    text.parse().map_err(|_| Refused::NoSuchPath)
+}
+
+/// A text that must be there.
+///
+/// # Errors
+/// [`Refused::Invalid`].
+pub fn required(text: Option<String>, name: &str) -> Result<String, Refused> {
+    text.filter(|text| !text.is_empty())
+        .ok_or_else(|| Refused::Invalid(format!("{name} is required")))
+}
+
+/// Whether somebody may change a user: themselves, or as an admin or owner whoever is not above them.
+///
+/// # Errors
+/// [`Refused::RoleMayNot`].
+pub fn may_change(person: &Person, user: UserId, role: Role) -> Result<(), Refused> {
+    if person.user.id == user || person.user.role.may_give(role) {
+        Ok(())
+    } else {
+        Err(Refused::RoleMayNot)
+    }
+}
