@@ -34,6 +34,8 @@ CREATE TABLE tenant (
     attempts_max BIGINT NOT NULL CONSTRAINT tenant_attempts_max_in_range CHECK (attempts_max BETWEEN 1 AND 100),
     breaker_block_s BIGINT NOT NULL CONSTRAINT breaker_block_is_positive CHECK (breaker_block_s >= 1),
     webhook_secret_sealed BYTEA NOT NULL,
+    -- Somebody made it for themselves, under a name of their choice: no set-up file writes into it.
+    registered BIGINT NOT NULL DEFAULT 0 CONSTRAINT tenant_is_registered_or_not CHECK (registered IN (0, 1)),
     revision BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
@@ -225,8 +227,10 @@ CREATE INDEX user_of_tenant ON user_account (tenant_id, id);
 CREATE TABLE session (
     id UUID PRIMARY KEY,
     user_id UUID NOT NULL REFERENCES user_account (id) ON DELETE CASCADE,
-    -- SHA-256 of the refresh token that is good now. Another one of the same session was used before, perhaps by a thief.
+    -- SHA-256 of the refresh token that is good now, and of the one before it: who uses that again may be a thief.
     hash BYTEA NOT NULL,
+    previous_hash BYTEA,
+    refreshed_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     created_at BIGINT NOT NULL
 ) /*sqlite: WITHOUT ROWID */;

@@ -408,6 +408,7 @@ async fn a_node_that_follows_step_by_step_has_what_a_new_node_reads(kind: Kind) 
                         attempts_max: 1 + step,
                         breaker_block_s: 300,
                         webhook_secret: SecretText::new(webhook_secret(name)),
+                        registered: false,
                         revision: 0,
                         created_at: NOW,
                         updated_at: NOW,
@@ -594,7 +595,7 @@ async fn an_endpoint_keeps_all_that_was_set(kind: Kind) {
             secret: secret("fedcba9876543210fedcba9876543210"),
             until: NOW.plus(std::time::Duration::from_secs(60)),
         }),
-        auth: Some(secret(r#"{"type":"bearer"}"#)),
+        auth: Some(secret(r#"{"kind":"bearer-token","token":"t"}"#)),
         ..endpoint(yard.acme, environment, 1)
     };
     row.revision = yard

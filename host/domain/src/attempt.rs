@@ -24,6 +24,8 @@ words! {
         Timeout = "timeout",
         /// What came back is not HTTP, or ended before the status.
         Protocol = "protocol",
+        /// What the receiver wants sent along cannot be had: its token endpoint does not give a token.
+        Auth = "auth",
         /// The endpoint's URL cannot be requested.
         InvalidUrl = "invalid-url",
         /// A fault of our own: a resolver that does not answer, no file handle left, a shutdown during the try.
@@ -53,7 +55,7 @@ impl Outcome {
             Self::Status(_) => !self.is_success(),
             Self::Error(class) => match class {
                 ErrorClass::Dns | ErrorClass::Connect | ErrorClass::Tls | ErrorClass::Timeout | ErrorClass::Protocol => true,
-                ErrorClass::AddressRefused | ErrorClass::InvalidUrl | ErrorClass::Internal => false,
+                ErrorClass::AddressRefused | ErrorClass::Auth | ErrorClass::InvalidUrl | ErrorClass::Internal => false,
             },
         }
     }
@@ -197,7 +199,12 @@ mod tests {
             .collect();
         assert_eq!(
             spared,
-            [&ErrorClass::AddressRefused, &ErrorClass::InvalidUrl, &ErrorClass::Internal]
+            [
+                &ErrorClass::AddressRefused,
+                &ErrorClass::Auth,
+                &ErrorClass::InvalidUrl,
+                &ErrorClass::Internal
+            ]
         );
         assert!(Outcome::Status(401).is_receivers_failure());
         assert!(Outcome::Status(500).is_receivers_failure());

@@ -1,6 +1,9 @@
 //! From where a request comes: the address of its connection, or what a proxy that is trusted says it was.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use hookyard_domain::address::Cidr;
 use http::{Extensions, HeaderMap, HeaderName};
@@ -34,15 +37,36 @@ impl TrustedProxies {
             if !self.trusts(caller) {
                 break;
             }
-            let Ok(address) = address.trim().parse() else { break };
+            let Some(address) = read(address) else { break };
             caller = address;
         }
         Some(caller)
     }
 
+    /// Who a limit counts: an IPv4 address, or the 64 bits of an IPv6 one that one customer is commonly given, for within these
+    /// anybody may take as many addresses as they like.
+    pub fn counted(address: IpAddr) -> IpAddr {
+        match address.to_canonical() {
+            IpAddr::V4(address) => address.into(),
+            IpAddr::V6(address) => {
+                let mut octets = address.octets();
+                octets[8..].fill(0);
+                IpAddr::from(octets)
+            }
+        }
+    }
+
     fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|range| range.contains(address))
     }
+}
+
+/// An address, with a port as some proxies add it, or without.
+fn read(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    text.parse()
+        .ok()
+        .or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 #[cfg(test)]
@@ -61,6 +85,8 @@ mod tests {
             ("10.0.0.1", Some("192.0.2.7, 198.51.100.1, 10.9.9.9"), "198.51.100.1"),
             ("10.0.0.1", Some("unknown"), "10.0.0.1"),
             ("10.0.0.1", Some("2001:db8::1"), "2001:db8::1"),
+            ("10.0.0.1", Some("198.51.100.1:4711"), "198.51.100.1"),
+            ("10.0.0.1", Some("[2001:db8::1]:4711"), "2001:db8::1"),
         ] {
             let mut headers = HeaderMap::new();
             if let Some(forwarded) = forwarded {
@@ -70,6 +96,18 @@ mod tests {
             extensions.insert(Peer(peer.parse().expect("an address")));
             let expected: IpAddr = caller.parse().expect("an address");
             assert_eq!(proxies.caller(&headers, &extensions), Some(expected), "{peer} {forwarded:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_counts_a_customers_ipv6_addresses_as_one() {
+        for (address, counted) in [
+            ("198.51.100.1", "198.51.100.1"),
+            ("::ffff:198.51.100.1", "198.51.100.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ] {
+            let read = |text: &str| -> IpAddr { text.parse().expect("an address") };
+            assert_eq!(TrustedProxies::counted(read(address)), read(counted), "{address}");
         }
     }
 }

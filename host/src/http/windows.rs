@@ -38,29 +38,37 @@ impl<Key: Eq + Hash> Windows<Key> {
         }
     }
 
+    /// Counts this time. Counted before it is known whether it counts, so that many requests at once do not all pass.
+    ///
+    /// # Errors
     /// How long the caller has to wait, if it has used up its counts.
-    pub fn wait(&self, key: &Key, now: Timestamp) -> Option<Duration> {
-        let counts = self.counts();
-        let count = counts.get(key).filter(|count| count.count >= self.count_max)?;
-        let passed = now.since(count.since);
-        (passed < self.lasts).then(|| self.lasts - passed)
-    }
-
-    pub fn count(&self, key: Key, now: Timestamp) {
+    pub fn take(&self, key: Key, now: Timestamp) -> Result<(), Duration> {
         let mut counts = self.counts();
-        if counts.len() >= CALLERS_MAX {
+        if counts.len() >= CALLERS_MAX && !counts.contains_key(&key) {
             counts.retain(|_, count| now.since(count.since) < self.lasts);
             if counts.len() >= CALLERS_MAX {
                 counts.clear();
             }
         }
         let count = counts.entry(key).or_insert(Count { since: now, count: 0 });
-        if now.since(count.since) >= self.lasts {
+        let passed = now.since(count.since);
+        if passed >= self.lasts {
             *count = Count { since: now, count: 0 };
+        } else if count.count >= self.count_max {
+            return Err(self.lasts - passed);
         }
         count.count += 1;
+        Ok(())
     }
 
+    /// It did not count after all.
+    pub fn give_back(&self, key: &Key) {
+        if let Some(count) = self.counts().get_mut(key) {
+            count.count = count.count.saturating_sub(1);
+        }
+    }
+
+    /// Whatever was counted is forgiven.
     pub fn forget(&self, key: &Key) {
         self.counts().remove(key);
     }
@@ -78,17 +86,16 @@ mod tests {
     fn a_window_begins_with_its_first_count_and_ends_by_itself() {
         let windows = Windows::new(2, Duration::from_mins(5));
         let at = |seconds: u64| Timestamp::EPOCH.plus(Duration::from_secs(seconds));
-        assert_eq!(windows.wait(&"a", at(0)), None);
-        windows.count("a", at(0));
-        assert_eq!(windows.wait(&"a", at(1)), None);
-        windows.count("a", at(100));
-        assert_eq!(windows.wait(&"a", at(100)), Some(Duration::from_secs(200)));
-        assert_eq!(windows.wait(&"b", at(100)), None, "another caller");
-        assert_eq!(windows.wait(&"a", at(300)), None);
-        windows.count("a", at(300));
-        assert_eq!(windows.wait(&"a", at(300)), None, "a new window");
-        windows.count("a", at(301));
+        assert_eq!(windows.take("a", at(0)), Ok(()));
+        assert_eq!(windows.take("a", at(100)), Ok(()));
+        assert_eq!(windows.take("a", at(100)), Err(Duration::from_secs(200)));
+        assert_eq!(windows.take("b", at(100)), Ok(()), "another caller");
+        windows.give_back(&"a");
+        assert_eq!(windows.take("a", at(101)), Ok(()));
+        assert_eq!(windows.take("a", at(299)), Err(Duration::from_secs(1)));
+        assert_eq!(windows.take("a", at(300)), Ok(()), "a new window");
+        assert_eq!(windows.take("a", at(301)), Ok(()));
         windows.forget(&"a");
-        assert_eq!(windows.wait(&"a", at(302)), None);
+        assert_eq!(windows.take("a", at(302)), Ok(()));
     }
 }

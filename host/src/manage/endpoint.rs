@@ -242,9 +242,14 @@ impl Manage {
             let lasts = endpoint.profile.breaker.suspends_after;
             // Since somebody last did something about it, or it would be suspended again as soon as it is made active.
             let failing = now.since(row.opened_at.max(endpoint.updated_at));
-            if endpoint.status == EndpointStatus::Active && lasts.is_some_and(|lasts| failing >= lasts) {
-                self.update_endpoint(Scope::Operator, row.endpoint, |fields| fields.status = EndpointStatus::Suspended)
-                    .await?;
+            // One that nobody tried lately may work again for all we know.
+            let tried_lately = now < row.blocked_until.plus(TRIED_WITHIN);
+            if endpoint.status == EndpointStatus::Active && tried_lately && lasts.is_some_and(|lasts| failing >= lasts) {
+                let edit = |fields: &mut EndpointFields| fields.status = EndpointStatus::Suspended;
+                if let Err(error) = self.update_endpoint(Scope::Operator, row.endpoint, edit).await {
+                    tracing::warn!(endpoint = endpoint.label(), %error, "cannot suspend an endpoint");
+                    continue;
+                }
                 tracing::warn!(
                     endpoint = endpoint.label(),
                     tenant = endpoint.tenant.name,
@@ -333,6 +338,10 @@ impl Manage {
         Ok(endpoints)
     }
 }
+
+/// How long after it might have been probed an endpoint still counts as failing: longer than the longest wait between two
+/// attempts of a delivery.
+const TRIED_WITHIN: Duration = Duration::from_hours(7);
 
 /// A row to put fields into.
 pub(super) fn blank(id: EndpointId, tenant: TenantId, environment: EnvironmentId, now: Timestamp) -> EndpointRow {

@@ -150,6 +150,9 @@ fn within(scope: Scope, tenant: TenantId, absent: Refusal) -> Result<(), Refusal
     if scope.holds(tenant) { Ok(()) } else { Err(absent) }
 }
 
+/// What is said to be still needed where a tenant would be left without an owner.
+pub const LAST_OWNER: &str = crate::store::LAST_OWNER;
+
 const NO_TENANT: Refusal = Refusal::NotFound { what: "tenant" };
 const NO_ENVIRONMENT: Refusal = Refusal::NotFound { what: "environment" };
 const NO_ENDPOINT: Refusal = Refusal::NotFound { what: "endpoint" };

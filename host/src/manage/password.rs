@@ -4,10 +4,10 @@
 //! (<https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html>). One takes some 20 ms of a core, so few are
 //! worked on at once and few wait: a flood of log-ins costs log-ins and nothing else.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use argon2::{Argon2, PasswordHash, PasswordHasher as _, PasswordVerifier as _, password_hash::SaltString};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Refusal;
 use crate::store::SecretText;
@@ -19,7 +19,7 @@ const WAITING_MAX: usize = 200;
 /// A password of no user, for who asks about one that is not there waits as long as about one that is.
 static OF_NOBODY: LazyLock<String> = LazyLock::new(|| hashed("of nobody"));
 
-static WORKING: Semaphore = Semaphore::const_new(AT_ONCE);
+static WORKING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(AT_ONCE)));
 static WAITING: Semaphore = Semaphore::const_new(WAITING_MAX);
 
 /// What is kept of a password.
@@ -27,8 +27,8 @@ static WAITING: Semaphore = Semaphore::const_new(WAITING_MAX);
 /// # Errors
 /// [`Refusal::Busy`].
 pub(super) async fn hash(password: SecretText) -> Result<String, Refusal> {
-    let _turn = turn().await?;
-    Ok(work(move || hashed(password.expose())).await)
+    let turn = turn().await?;
+    Ok(work(turn, move || hashed(password.expose())).await)
 }
 
 /// Whether a password is the one that was kept. Takes as long where nothing was kept.
@@ -36,20 +36,26 @@ pub(super) async fn hash(password: SecretText) -> Result<String, Refusal> {
 /// # Errors
 /// [`Refusal::Busy`].
 pub(super) async fn is_right(password: SecretText, kept: Option<String>) -> Result<bool, Refusal> {
-    let _turn = turn().await?;
-    Ok(work(move || {
+    let turn = turn().await?;
+    Ok(work(turn, move || {
         let right = is_of(&password, kept.as_ref().unwrap_or(&OF_NOBODY));
         right && kept.is_some()
     })
     .await)
 }
 
-async fn turn() -> Result<SemaphorePermit<'static>, Refusal> {
+async fn turn() -> Result<OwnedSemaphorePermit, Refusal> {
     let _waiting = WAITING.try_acquire().map_err(|_| Refusal::Busy)?;
-    Ok(WORKING.acquire().await.expect("it is never closed"))
+    Ok(Arc::clone(&WORKING).acquire_owned().await.expect("it is never closed"))
 }
 
-async fn work<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+/// The turn ends with the work, not with the caller: one that goes away leaves the work to its end.
+async fn work<T: Send + 'static>(turn: OwnedSemaphorePermit, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let work = move || {
+        let done = work();
+        drop(turn);
+        done
+    };
     tokio::task::spawn_blocking(work)
         .await
         .expect("hashing does not panic, and the runtime waits for it")

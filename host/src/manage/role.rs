@@ -1,7 +1,5 @@
 //! What a person may do, by role.
 
-use std::cmp::Ordering;
-
 /// What a user is in its tenant. Its word is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -18,9 +16,9 @@ pub enum Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
     Read,
-    /// Endpoints, senders, API keys, replays.
+    /// Endpoints, senders, API keys, the signing secret, replays.
     Work,
-    /// The tenant's settings, its secret, its people, and what cannot be undone.
+    /// The tenant's settings, its people, and what cannot be undone.
     Govern,
 }
 
@@ -48,9 +46,10 @@ impl Role {
         }
     }
 
-    /// Whether somebody of this role may make another's role this one, or take it away: nobody gives what is above them.
+    /// Whether somebody of this role may make another's role this one, take it away, or change who has it: an owner any,
+    /// an admin what is below.
     pub fn may_give(self, role: Self) -> bool {
-        self.may(Deed::Govern) && role.rank().cmp(&self.rank()) != Ordering::Greater
+        self == Self::Owner || (self.may(Deed::Govern) && role.rank() < self.rank())
     }
 
     fn rank(self) -> u8 {
@@ -89,6 +88,6 @@ mod tests {
                 "{role:?}"
             );
         }
-        assert!(Admin.may_give(Admin) && !Admin.may_give(Owner));
+        assert!(Admin.may_give(Developer) && !Admin.may_give(Admin) && !Admin.may_give(Owner));
     }
 }

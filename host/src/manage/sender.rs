@@ -216,7 +216,10 @@ impl Manage {
             let mut fields = SenderFields::of(&old).ok_or(NO_SENDER)?;
             edit(&mut fields);
             let mut problems = fields.check();
-            problems.0.extend(fields.check_endpoints(&snapshot, old.environment).0);
+            // What it named already may be gone meanwhile, and this change is not to blame for it.
+            if SenderFields::of(&old).is_none_or(|old| (&old.endpoint, &old.endpoints) != (&fields.endpoint, &fields.endpoints)) {
+                problems.0.extend(fields.check_endpoints(&snapshot, old.environment).0);
+            }
             problems.refuse()?;
             let row = fields.row(id, old.tenant, old.environment);
             if (&row.plugin, &row.config) != (&old.plugin, &old.config) {

@@ -27,6 +27,8 @@ const REFRESH_LASTS: Duration = Duration::from_hours(7 * 24);
 /// Tokens that another server signs with the same key, for whatever reason, are not ours.
 const ISSUER: &str = "hookyard";
 const AUDIENCE: &str = "hookyard";
+/// How long after its use a refresh token may come again without harm: two pages of one person refresh at the same moment.
+const REUSE_GRACE: Duration = Duration::from_secs(10);
 /// A refresh token is its session's id and so many random bytes.
 const RANDOM_BYTES: usize = 32;
 
@@ -89,12 +91,15 @@ impl Sessions {
         let row = self.store.user_by_email(&check::normal_email(email)).await?;
         let kept = row.as_ref().map(|row| row.password_hash.clone());
         let right = password::is_right(password, kept).await?;
-        let user = row.as_ref().and_then(User::of).filter(|user| right && user.active).ok_or(NOBODY)?;
+        let row = row.filter(|_| right).ok_or(NOBODY)?;
+        let user = User::of(&row).filter(|user| user.active).ok_or(NOBODY)?;
         let now = self.clock.now();
         let session = SessionId::new_v7(now, rand::random());
         let refresh = new_refresh_token(session);
         let expires_at = now.plus(REFRESH_LASTS);
-        self.store.open_session(session, user.id, hash(&refresh), expires_at, now).await?;
+        if !self.store.open_session(session, &row, hash(&refresh), expires_at, now).await? {
+            return Err(NOBODY);
+        }
         Ok(self.tokens(session, &user, role_word(&user), refresh, expires_at))
     }
 
@@ -109,13 +114,15 @@ impl Sessions {
         let refresh = new_refresh_token(session);
         let expires_at = now.plus(REFRESH_LASTS);
         let used = ContentHash::of(token.as_bytes());
-        match self.store.refresh_session(row.id, used, hash(&refresh), expires_at).await? {
+        if row.previous_hash == Some(used) && now.since(row.refreshed_at) >= REUSE_GRACE {
+            tracing::warn!(user = %user.id, tenant = %user.tenant, "a refresh token was used again; its session is closed");
+            self.store.close_session(session).await?;
+            return Err(NOBODY);
+        }
+        match self.store.refresh_session(row.id, used, hash(&refresh), expires_at, now).await? {
             Refreshed::Done => Ok(self.tokens(session, &user, role_word(&user), refresh, expires_at)),
-            Refreshed::UsedBefore => {
-                tracing::warn!(user = %user.id, tenant = %user.tenant, "a refresh token was used again; its session is closed");
-                self.store.close_session(session).await?;
-                Err(NOBODY)
-            }
+            // Used at the same moment by another request, or never given out.
+            Refreshed::UsedBefore => Err(NOBODY),
         }
     }
 

@@ -70,6 +70,7 @@ impl TenantFields {
             attempts_max: self.attempts_max,
             breaker_block_s: self.breaker_block_s,
             webhook_secret: self.webhook_secret.clone(),
+            registered: false,
             revision: 0,
             created_at: Timestamp::EPOCH,
             updated_at: Timestamp::EPOCH,
@@ -101,8 +102,12 @@ impl Manage {
             let mut fields = TenantFields::of(&row);
             edit(&mut fields);
             fields.check().refuse()?;
+            let changed = TenantRow {
+                registered: row.registered,
+                ..fields.row(id)
+            };
             let change = Change::Put {
-                row: Row::Tenant(fields.row(id)),
+                row: Row::Tenant(changed),
                 expected: Expected::Revision(row.revision),
             };
             let snapshot = self.write(&[change]).await?;
@@ -136,7 +141,10 @@ impl Manage {
         }
         let user = owner.into_row(UserId::new_v7(now, rand::random()), now).await?;
         let changes = [
-            Change::new(Row::Tenant(fields.row(id))),
+            Change::new(Row::Tenant(TenantRow {
+                registered: true,
+                ..fields.row(id)
+            })),
             Change::new(Row::Environment(self.first_environment(id))),
             Change::new(Row::User(user.clone())),
         ];

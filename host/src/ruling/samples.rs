@@ -78,6 +78,7 @@ impl Sample {
             attempts_max: 10,
             breaker_block_s: 300,
             webhook_secret: SecretText::new("0123456789abcdef0123456789abcdef".to_owned()),
+            registered: false,
             revision: 1,
             created_at: Timestamp::EPOCH,
             updated_at: Timestamp::EPOCH,

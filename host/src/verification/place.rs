@@ -43,7 +43,7 @@ impl From<Place> for String {
     }
 }
 
-/// What stands at two places. The body is read only if one of them is in it.
+/// What is found at two places. The body is read only if one of them is in it.
 ///
 /// # Errors
 /// [`Refused::BodyNotReadable`].

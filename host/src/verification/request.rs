@@ -27,7 +27,7 @@ impl<'a> Request<'a> {
     /// The value of a header that verification depends on.
     ///
     /// # Errors
-    /// It is missing, stands there more than once (which of them counts would be a guess), is too long or is not text.
+    /// It is missing, is there more than once (which of them counts would be a guess), is too long or is not text.
     pub(super) fn header(&self, name: &str) -> Result<&'a str, Refused> {
         let place = || format!("header {name}");
         let mut values = self.headers.get_all(name).iter();

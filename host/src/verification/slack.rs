@@ -23,7 +23,7 @@ const SSL_CHECK: &str = "ssl_check";
 
 pub(super) fn check_secret(secret: &str) -> Result<(), String> {
     if secret.starts_with("xox") || secret.starts_with("xapp-") {
-        return Err("this is a token; the signing secret stands under Basic Information, App Credentials".to_owned());
+        return Err("this is a token; the signing secret is under Basic Information, App Credentials".to_owned());
     }
     Ok(())
 }

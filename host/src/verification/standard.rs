@@ -75,7 +75,7 @@ pub(super) fn check_secret(secret: &str) -> Result<(), String> {
     key(secret).map(drop)
 }
 
-/// The bytes that a secret's text stands for.
+/// The bytes that a secret's text means.
 fn key(secret: &str) -> Result<Zeroizing<Vec<u8>>, String> {
     let encoded = secret.strip_prefix(SECRET_PREFIX).unwrap_or(secret);
     let bytes = BASE64
@@ -118,7 +118,7 @@ pub(super) fn verify_signature<'a>(secrets: &[&str], request: &Request<'a>, now:
         Unit::Seconds,
         format!("header {}", names.timestamp),
     )?;
-    // What is no key was told when it was set; it has signed nothing.
+    // What is not a key was told when it was set; it has signed nothing.
     let keys: Vec<Zeroizing<Vec<u8>>> = secrets.iter().filter_map(|secret| key(secret).ok()).collect();
     let signed: [&[u8]; 5] = [id.as_bytes(), b".", stamp.text.as_bytes(), b".", request.body];
     mac::signer(&keys, Hash::Sha256, &signed, &given).ok_or_else(|| Refused::WrongSignature { place: place() })?;

@@ -17,7 +17,7 @@ mod rows;
 pub(crate) use any::AnyRow;
 pub(crate) use read::hash;
 
-pub use change::{Change, Expected, Row, Rule, Thing};
+pub use change::{Change, Expected, LAST_OWNER, Row, Rule, Thing};
 pub use rows::{
     Changed, CredentialRow, EndpointRow, EnvironmentRow, PreviousSecret, Rows, SenderRow, SetAside, SubscriptionRow, TenantRow, Unreadable,
     VerificationRow,

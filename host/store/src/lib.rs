@@ -50,8 +50,8 @@ use self::{group_commit::Inbox, memory::Memory};
 pub use self::{
     announce::Announcements,
     configuration::{
-        Change, Changed, CredentialRow, EndpointRow, EnvironmentRow, Expected, PreviousSecret, Row, Rows, Rule, SenderRow, SetAside,
-        SubscriptionRow, TenantRow, Thing, Unreadable, VerificationRow,
+        Change, Changed, CredentialRow, EndpointRow, EnvironmentRow, Expected, LAST_OWNER, PreviousSecret, Row, Rows, Rule, SenderRow,
+        SetAside, SubscriptionRow, TenantRow, Thing, Unreadable, VerificationRow,
     },
     doubt::{Doubt, Doubts, Search},
     error::Error,

@@ -43,7 +43,10 @@ pub struct SessionRow {
     pub id: SessionId,
     /// Of the refresh token that is good now.
     pub hash: ContentHash,
-    pub expires_at: Timestamp,
+    /// Of the one before it.
+    pub previous_hash: Option<ContentHash>,
+    /// When the one took the place of the other.
+    pub refreshed_at: Timestamp,
     pub user: UserRow,
 }
 
@@ -93,24 +96,25 @@ impl Store {
         rows.iter().map(|row| user(row, 0)).collect()
     }
 
-    /// Keeps a new log-in.
+    /// Keeps a new log-in of a user, unless that has changed since its password was checked. Returns whether it did.
     pub async fn open_session(
         &self,
         id: SessionId,
-        user: UserId,
+        user: &UserRow,
         hash: ContentHash,
         expires_at: Timestamp,
         now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         on!(self, |pool| sqlx::query(sql::INSERT_SESSION)
             .bind(id.as_uuid())
-            .bind(user.as_uuid())
+            .bind(user.id.as_uuid())
             .bind(hash.as_bytes().as_slice())
             .bind(expires_at.as_micros())
             .bind(now.as_micros())
+            .bind(&user.password_hash)
             .execute(pool)
             .await
-            .map(drop))
+            .map(|done| done.rows_affected() == 1))
     }
 
     /// A log-in that is still good, with its user.
@@ -125,8 +129,12 @@ impl Store {
         Ok(Some(SessionRow {
             id: SessionId::from_uuid(row.get(0)?),
             hash: hash("session", "hash", &row.get::<Vec<u8>>(1)?)?,
-            expires_at: Timestamp::from_micros(row.get(2)?),
-            user: user(&row, 3)?,
+            previous_hash: row
+                .get::<Option<Vec<u8>>>(2)?
+                .map(|bytes| hash("session", "previous_hash", &bytes))
+                .transpose()?,
+            refreshed_at: Timestamp::from_micros(row.get(3)?),
+            user: user(&row, 4)?,
         }))
     }
 
@@ -137,12 +145,14 @@ impl Store {
         used: ContentHash,
         next: ContentHash,
         expires_at: Timestamp,
+        now: Timestamp,
     ) -> Result<Refreshed, Error> {
         let rows = on!(self, |pool| sqlx::query(sql::REFRESH_SESSION)
             .bind(id.as_uuid())
             .bind(used.as_bytes().as_slice())
             .bind(next.as_bytes().as_slice())
             .bind(expires_at.as_micros())
+            .bind(now.as_micros())
             .execute(pool)
             .await
             .map(|done| done.rows_affected()))?;

@@ -1,4 +1,4 @@
-//! Log-ins, their tokens, and what ends them (sections 3 and 4).
+//! Log-ins, their tokens, and what ends them (docs/contracts/hooksentry.md, sections 3 and 4).
 
 use std::time::Duration;
 
@@ -91,6 +91,22 @@ async fn a_refresh_token_is_good_once_and_its_second_use_ends_the_session(kind: 
     let access = text(&next["accessToken"]);
     assert_eq!(yard.call(Method::GET, &me, Some(access), None).await.status, 200);
     assert_eq!(refresh(&owner.refresh).await.status, 401, "used before");
+    assert_eq!(
+        yard.call(Method::GET, &me, Some(access), None).await.status,
+        200,
+        "two pages refreshed at once"
+    );
+    // Made up from the session's id, which every access token names.
+    let mut forged = owner.refresh[..24].to_owned();
+    forged.push_str(&"A".repeat(owner.refresh.len() - 24));
+    assert_eq!(refresh(&forged).await.status, 401);
+    assert_eq!(
+        yard.call(Method::GET, &me, Some(access), None).await.status,
+        200,
+        "a forged token ends nothing"
+    );
+    yard.host.advance(Duration::from_secs(11));
+    assert_eq!(refresh(&owner.refresh).await.status, 401, "used long before");
     assert_eq!(
         yard.call(Method::GET, &me, Some(access), None).await.status,
         401,

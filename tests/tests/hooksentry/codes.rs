@@ -1,4 +1,4 @@
-//! Every route by every code that its caller can bring about with what they send (sections 4 to 13). Codes that follow from who
+//! Every route by every code that its caller can bring about with what they send (docs/contracts/hooksentry.md, sections 4 to 13). Codes that follow from who
 //! calls are in `roles`, `isolation` and `accounts`; those of ingest in the suite `ingest`.
 
 use hookyard_tests::{database::Kind, on_both_databases, receiver::Receiver};

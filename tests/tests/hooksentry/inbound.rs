@@ -146,7 +146,7 @@ async fn slack_hears_its_challenge(kind: Kind) {
     let answer = post(&host, &body, &headers).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert!(answer.text().contains("3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"));
-    assert!(receiver.received().is_empty(), "a handshake is no event");
+    assert!(receiver.received().is_empty(), "a handshake is not an event");
 }
 
 async fn a_sender_without_verification_still_asks_for_a_key(kind: Kind) {

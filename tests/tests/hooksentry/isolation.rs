@@ -1,6 +1,12 @@
-//! What another tenant's token gets: 403 for what is there, 404 for what is not (section 15.2), and nothing of it.
+//! What another tenant's token gets: 403 for what is there, 404 for what is not (docs/contracts/hooksentry.md, section 15.2), and nothing of it.
 
-use hookyard_tests::{database::Kind, on_both_databases, receiver::Receiver};
+use hookyard_tests::{
+    database::Kind,
+    on_both_databases,
+    receiver::Receiver,
+    server,
+    setup::{SetupFile, Tenant},
+};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -8,7 +14,9 @@ use crate::{Yard, id};
 
 on_both_databases!(
     another_tenants_things_can_be_neither_read_nor_changed,
-    lists_show_a_tenants_own_things_alone
+    lists_show_a_tenants_own_things_alone,
+    a_set_up_file_does_not_write_into_a_tenant_that_registered_itself,
+    an_unknown_tenant_and_a_path_that_is_not_text_are_not_found,
 );
 
 async fn another_tenants_things_can_be_neither_read_nor_changed(kind: Kind) {
@@ -103,5 +111,41 @@ async fn lists_show_a_tenants_own_things_alone(kind: Kind) {
         let theirs = yard.get(&path, &stranger).await.json();
         let expected = u32::from(list == "users");
         assert_eq!(theirs["total"], json!(expected), "{list}: {theirs}");
+    }
+}
+
+/// Whoever registered the operator's next tenant name would have owned what the operator then put there.
+async fn a_set_up_file_does_not_write_into_a_tenant_that_registered_itself(kind: Kind) {
+    let yard = Yard::on(kind).await;
+    yard.tenant("acme").await;
+    let setup = SetupFile::new().tenant(Tenant::named("acme"));
+    let path = setup.write_into(&yard.host.database().folder().join("setup"));
+    let output = server::run(yard.host.database(), &["apply", "--file", &path.to_string_lossy()]).await;
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && told.contains("registered over HTTP"), "{told}");
+}
+
+async fn an_unknown_tenant_and_a_path_that_is_not_text_are_not_found(kind: Kind) {
+    let yard = Yard::on(kind).await;
+    let owner = yard.tenant("acme").await;
+    let key = yard.api_key(&owner).await;
+    let client = yard.host.client();
+    let unknown = format!("{}/api/v1/ingest/00000000-0000-7000-8000-000000000000/dst_x", client.base());
+    let answer = client.post_to(&unknown, "{}").header("x-api-key", &key).send().await;
+    assert_eq!(answer.status, 404, "{}", answer.text());
+    for path in [
+        "/api/v1/ingest/%ff/dst_x",
+        "/api/v1/ingest/00000000-0000-7000-8000-000000000000/%ff",
+    ] {
+        let url = format!("{}{path}", client.base());
+        let answer = client.post_to(&url, "{}").header("x-api-key", &key).send().await;
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (404, "*"), "{path}");
+    }
+    assert_eq!(yard.get("/api/v1/events/%ff", &owner).await.status, 404);
+    let healthy = yard.call(Method::GET, "/health", None, None).await;
+    assert_eq!((healthy.status, healthy.json()["status"].clone()), (200, json!("healthy")));
+    for body in [json!(["acme", "a@b.example", "password"]), json!("text"), json!(null)] {
+        let answer = yard.call(Method::POST, "/api/v1/tenants", None, Some(&body)).await;
+        assert_eq!(answer.status, 400, "{body}");
     }
 }

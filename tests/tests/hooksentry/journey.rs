@@ -1,4 +1,4 @@
-//! An event's way, as an integrator and an operator live it (sections 12 to 14).
+//! An event's way, as an integrator and an operator live it (docs/contracts/hooksentry.md, sections 12 to 14).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Lists: pages, order, filters and what they count (section 15.1).
+//! Lists: pages, order, filters and what they count (docs/contracts/hooksentry.md, section 15.1).
 
 use std::time::Duration;
 

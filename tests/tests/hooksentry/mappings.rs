@@ -1,4 +1,4 @@
-//! A sender's mapping, from saving to what arrives (section 11). The language itself has a suite of its own.
+//! A sender's mapping, from saving to what arrives (docs/contracts/hooksentry.md, section 11). The language itself has a suite of its own.
 
 use hookyard_tests::{database::Kind, on_both_databases, receiver::Receiver};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Role by route: what each may do (section 3.6, with its holes closed).
+//! Role by route: what each may do (docs/contracts/hooksentry.md, section 3.6, with its holes closed).
 
 use hookyard_tests::{database::Kind, on_both_databases, receiver::Receiver};
 use http::Method;
@@ -115,7 +115,8 @@ async fn nobody_gives_a_role_above_their_own(kind: Kind) {
         (&developer, "Viewer", 201),
         (&developer, "Admin", 403),
         (&developer, "Owner", 403),
-        (&admin, "Admin", 201),
+        (&admin, "Admin", 403),
+        (&admin, "Developer", 201),
         (&admin, "Owner", 403),
         (&owner, "Owner", 201),
     ] {
@@ -132,6 +133,7 @@ async fn nobody_gives_a_role_above_their_own(kind: Kind) {
         (&admin, &owner, json!({ "password": "taken over" }), 403),
         (&admin, &admin, json!({ "role": "Owner" }), 403),
         (&admin, &viewer, json!({ "role": "Developer" }), 200),
+        (&admin, &admin, json!({ "password": PASSWORD }), 200),
         (&owner, &admin, json!({ "role": 10 }), 200),
     ] {
         let answer = yard.patch(&of(whom), person, &body).await;

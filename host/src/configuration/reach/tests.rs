@@ -52,6 +52,7 @@ fn reach(endpoints: impl IntoIterator<Item = (Option<String>, &'static str, Vec<
         attempts_max: 10,
         breaker_block_s: 300,
         webhook_secret: SecretText::new("0123456789abcdef0123456789abcdef".to_owned()),
+        registered: false,
         revision: 1,
         created_at: AT,
         updated_at: AT,

@@ -37,6 +37,7 @@ pub enum Refused {
     Unidentified,
     Intake(intake::Refused),
     KeyOfAnotherTenant,
+    TenantUnknown,
     TokenTooLong,
     TokenPrefix,
     TokenUnknown,
@@ -44,7 +45,7 @@ pub enum Refused {
     EndpointNotActive,
     SenderNotActive,
     Accept(accept::Refused),
-    /// What is asked for is there, and another's: the contract tells that from what is not there (section 15.2).
+    /// What is asked for is there, and another's: the contract tells that from what is not there (docs/contracts/hooksentry.md, section 15.2).
     OfAnotherTenant,
     RoleMayNot,
     RegistrationClosed,
@@ -101,6 +102,7 @@ impl Refused {
             Self::Unidentified => "unknown-credential",
             Self::Intake(refused) => refused.reason(),
             Self::KeyOfAnotherTenant | Self::TokenOfAnotherTenant => "other-tenant",
+            Self::TenantUnknown => "unknown-tenant",
             Self::TokenTooLong | Self::TokenPrefix => "malformed-token",
             Self::TokenUnknown => "unknown-token",
             Self::EndpointNotActive | Self::SenderNotActive => "not-active",
@@ -122,6 +124,7 @@ impl IntoResponse for Refused {
             Self::Unidentified => StatusCode::UNAUTHORIZED.into_response(),
             Self::Intake(refused) => not_taken_in(&refused),
             Self::KeyOfAnotherTenant => text(StatusCode::FORBIDDEN, "the API key belongs to another tenant"),
+            Self::TenantUnknown => text(StatusCode::NOT_FOUND, "there is no such tenant"),
             Self::TokenTooLong => text(StatusCode::BAD_REQUEST, "the token is longer than 512 characters"),
             Self::TokenPrefix => text(StatusCode::BAD_REQUEST, "the token must begin with dst_ or sndr_"),
             Self::TokenUnknown => text(StatusCode::NOT_FOUND, "no such ingest token"),
@@ -256,21 +259,39 @@ fn not_done(refusal: manage::Refusal) -> Response {
     use manage::Refusal as R;
     match refusal {
         R::NotFound { what } => text(StatusCode::NOT_FOUND, &format!("there is no such {what}")),
-        R::Invalid(problems) => text(StatusCode::BAD_REQUEST, &problems.to_string().replace('\n', "; ")),
+        R::Invalid(problems) => text(StatusCode::BAD_REQUEST, &in_its_words(&problems)),
         R::Taken(why) => text(StatusCode::CONFLICT, &why),
         R::Changed(thing) => text(
             StatusCode::CONFLICT,
             &format!("{thing} was changed by somebody else meanwhile; try again"),
         ),
         // docs/contracts/hooksentry.md, section 6.
-        R::InUse(why) if why.contains("last owner") => (StatusCode::CONFLICT, Json(json!({ "error": "last_owner" }))).into_response(),
+        R::InUse(why) if why.contains(manage::LAST_OWNER) => (StatusCode::CONFLICT, Json(json!({ "error": "last_owner" }))).into_response(),
         R::InUse(why) => text(StatusCode::CONFLICT, &why),
-        R::Busy | R::Unavailable(_) | R::PluginsNotAsked(_) => unavailable("it cannot be done now; nothing was changed, try again"),
+        R::Busy | R::Unavailable(_) | R::PluginsNotAsked(_) => unavailable("it cannot be done now; look whether it was, and try again"),
         R::Defect(error) => {
             tracing::error!(%error, "an operation failed");
             problem(StatusCode::INTERNAL_SERVER_ERROR, "internal error", "the operation failed")
         }
     }
+}
+
+/// What is wrong, with the contract's names of our fields.
+fn in_its_words(problems: &manage::Problems) -> String {
+    const NAMES: [(&str, &str); 3] = [
+        ("attempts_max", "maxTrys"),
+        ("breaker_block_s", "circuitBreakerTimer"),
+        ("concurrency_max", "serverRateLimit"),
+    ];
+    let line = |problem: &manage::Problem| {
+        let known = NAMES.iter().find(|(ours, _)| *ours == problem.field);
+        let name = known.map_or(problem.field.as_str(), |(_, theirs)| theirs);
+        // What a set-up file could say does not help here.
+        let why = problem.message.split("; set insecure_http").next().unwrap_or_default();
+        format!("{name} {why}")
+    };
+    let lines: Vec<String> = problems.0.iter().map(line).collect();
+    lines.join("; ")
 }
 
 /// Something was made, and is found there.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     response::{IntoResponse as _, Response},
     routing::{delete, get},
 };
@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 
 use super::{
     answers::{self, Refused},
-    desk::{Desk, id, required, scope},
+    desk::{Desk, PathText, id, required, scope},
     lists::Query,
 };
 use crate::{
     configuration::CredentialKind,
-    manage::{Deed, IssuedCredential, NewCredential, Text, random_credential},
+    manage::{Deed, IssuedCredential, NewCredential, Text, check, random_credential},
 };
 
 const FIELDS: &[&str] = &["id", "name", "isActive", "createdAt", "revokedAt"];
@@ -53,6 +53,7 @@ async fn create(State(desk): State<Arc<Desk>>, request: Request) -> Result<Respo
     if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX {
         return Err(Refused::Invalid(format!("name must have 1 to {NAME_CHARS_MAX} characters")));
     }
+    check::label(&name).map_err(|why| Refused::Invalid(format!("name {why}")))?;
     let key = random_credential(CredentialKind::ApiKey);
     let new = NewCredential {
         tenant: Some(person.user.tenant),
@@ -96,8 +97,8 @@ async fn list(State(desk): State<Arc<Desk>>, request: Request) -> Result<Respons
     Ok(page.cut(keys.iter().filter(taken).map(render).collect()))
 }
 
-/// Answers with the key as it is now. One that is unknown or revoked already is absent, whoever's it was (section 8).
-async fn revoke(State(desk): State<Arc<Desk>>, Path(key): Path<String>, request: Request) -> Result<Response, Refused> {
+/// Answers with the key as it is now. One that is unknown or revoked already is absent, whoever's it was (docs/contracts/hooksentry.md, section 8).
+async fn revoke(State(desk): State<Arc<Desk>>, PathText(key): PathText, request: Request) -> Result<Response, Refused> {
     let key: CredentialId = id(&key)?;
     let person = desk.person_who_may(Deed::Work, request.headers()).await?;
     let found = desk.edge.manage.credential(Scope::Operator, key).await?;

@@ -49,25 +49,24 @@ async fn log_in(State(desk): State<Arc<Desk>>, request: Request) -> Result<Respo
     check::label(&email).map_err(|why| Refused::Invalid(format!("email {why}")))?;
     check::password(&password).map_err(|why| Refused::Invalid(format!("password {why}")))?;
     let email = check::normal_email(&email);
-    let wait = (desk.logins_by_caller.wait(&caller, now)).max(desk.logins_by_email.wait(&email, now));
-    if let Some(wait) = wait {
-        return Err(Refused::TooMany {
-            why: "too many failed log-ins; wait before trying again",
-            wait,
-        });
-    }
+    let too_many = |wait| Refused::TooMany {
+        why: "too many failed log-ins; wait before trying again",
+        wait,
+    };
+    desk.logins_by_caller.take(caller, now).map_err(too_many)?;
+    desk.logins_by_email.take(email.clone(), now).map_err(too_many)?;
     match desk.edge.sessions.log_in(&email, password, role_word).await {
         Ok(tokens) => {
             desk.logins_by_caller.forget(&caller);
             desk.logins_by_email.forget(&email);
             Ok(answer(&tokens))
         }
-        Err(Refusal::NotFound { .. }) => {
-            desk.logins_by_caller.count(caller, now);
-            desk.logins_by_email.count(email, now);
-            Err(Refused::Unidentified)
+        Err(Refusal::NotFound { .. }) => Err(Refused::Unidentified),
+        Err(refusal) => {
+            desk.logins_by_caller.give_back(&caller);
+            desk.logins_by_email.give_back(&email);
+            Err(refusal.into())
         }
-        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -113,7 +112,7 @@ fn role_word(user: &User) -> &'static str {
     words::role(user.role)
 }
 
-/// `expiresAt` is when the refresh token runs out (section 15.3).
+/// `expiresAt` is when the refresh token runs out (docs/contracts/hooksentry.md, section 15.3).
 fn answer(tokens: &Tokens) -> Response {
     Json(json!({
         "accessToken": tokens.access,

@@ -38,10 +38,10 @@ pub fn read(kind: Option<&str>, credentials: Option<&Value>) -> Result<Option<Ou
     let auth = match kind.to_ascii_lowercase().as_str() {
         "apikey" => OutboundAuth::ApiKey {
             header_name: header_name(&text("headerName", HEADER_NAME_CHARS_MAX)?)?,
-            value: text("value", VALUE_CHARS_MAX)?,
+            value: text("value", VALUE_CHARS_MAX).and_then(|value| visible("value", value))?,
         },
         "bearertoken" => OutboundAuth::BearerToken {
-            token: text("token", TOKEN_CHARS_MAX)?,
+            token: text("token", TOKEN_CHARS_MAX).and_then(|token| visible("token", token))?,
         },
         "basicauth" => OutboundAuth::BasicAuth {
             username: text("username", TEXT_CHARS_MAX).and_then(|name| {
@@ -78,6 +78,15 @@ fn within(name: &str, text: &str, max: usize) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// What a header's value can hold.
+fn visible(name: &str, text: String) -> Result<String, String> {
+    if text.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
+        Ok(text)
+    } else {
+        Err(format!("credentials.{name} may hold visible ASCII characters only"))
+    }
+}
+
 fn header_name(text: &str) -> Result<String, String> {
     let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
     if plain && reserved_header(text) && !text.eq_ignore_ascii_case("authorization") {
@@ -91,7 +100,9 @@ fn header_name(text: &str) -> Result<String, String> {
 
 fn https(text: &str) -> Result<String, String> {
     match Url::parse(text) {
-        Ok(url) if url.scheme() == "https" && url.host().is_some() => Ok(text.to_owned()),
+        Ok(url) if url.scheme() == "https" && url.host().is_some() && url.username().is_empty() && url.password().is_none() => {
+            Ok(text.to_owned())
+        }
         _ => Err("credentials.tokenEndpoint must be an https URL".to_owned()),
     }
 }
@@ -130,6 +141,7 @@ mod tests {
             ("ApiKey", json!({"headerName": "X", "value": "a\r\nb"})),
             ("ApiKey", json!({"headerName": "X", "value": 5})),
             ("BearerToken", json!({"token": " "})),
+            ("BearerToken", json!({"token": "tökén"})),
             ("BearerToken", json!({"token": "x".repeat(4_097)})),
             ("BasicAuth", json!({"username": "a:b", "password": "p"})),
             (

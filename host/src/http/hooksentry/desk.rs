@@ -2,14 +2,18 @@
 
 use std::{net::IpAddr, str::FromStr, time::Duration};
 
-use axum::body::Body;
-use axum::http::{HeaderMap, request::Parts};
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, Path},
+    http::{HeaderMap, request::Parts},
+};
 use hookyard_domain::{Scope, TenantId, UserId};
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use super::answers::Refused;
 use crate::{
-    http::{Edge, intake, principal, windows::Windows},
+    http::{Edge, intake, peer::TrustedProxies, principal, windows::Windows},
     manage::{Deed, Person, Refusal, Role},
 };
 
@@ -61,10 +65,10 @@ impl Desk {
         }
     }
 
-    /// The address a request comes from. Without one, which only a listener of another kind has, all callers count as one.
+    /// Whom a limit counts a request against. Without an address, which only a listener of another kind has, all callers count as one.
     pub fn address(&self, head: &Parts) -> IpAddr {
         let caller = self.edge.trusted_proxies.caller(&head.headers, &head.extensions);
-        caller.unwrap_or(IpAddr::from([0, 0, 0, 0]))
+        TrustedProxies::counted(caller.unwrap_or(IpAddr::from([0, 0, 0, 0])))
     }
 
     /// A JSON body, which must say that it is one.
@@ -73,11 +77,28 @@ impl Desk {
     /// As [`intake::Intake::document`].
     pub async fn document<T: DeserializeOwned>(&self, headers: &HeaderMap, body: Body) -> Result<T, Refused> {
         intake::check_content_type(headers)?;
-        Ok(self.edge.intake.document(headers, body).await?)
+        let text: Box<RawValue> = self.edge.intake.document(headers, body).await?;
+        // Its reader would take a list for an object, by position.
+        if !text.get().starts_with('{') {
+            return Err(Refused::Invalid("the body must be a JSON object".to_owned()));
+        }
+        serde_json::from_str(text.get()).map_err(|error| Refused::Invalid(format!("the body is not as expected: {error}")))
     }
 }
 
-/// What is somebody's own, or is told to be another's: the contract tells the two apart (section 15.2).
+/// A part of the path. One that is not text is another path than any of ours.
+pub struct PathText(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathText {
+    type Rejection = Refused;
+
+    async fn from_request_parts(head: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let Path(text) = Path::from_request_parts(head, state).await.map_err(|_| Refused::NoSuchPath)?;
+        Ok(Self(text))
+    }
+}
+
+/// What is somebody's own, or is told to be another's: the contract tells the two apart (docs/contracts/hooksentry.md, section 15.2).
 ///
 /// # Errors
 /// [`Refused::OfAnotherTenant`].

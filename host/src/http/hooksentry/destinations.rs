@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::{
     answers::{self, Refused},
     auth_kinds,
-    desk::{Desk, id, own, required, scope},
+    desk::{Desk, PathText, id, own, required, scope},
     lists::Query,
     words,
 };
@@ -110,7 +110,8 @@ impl Wanted {
     }
 }
 
-/// Without patterns of its own nothing is fanned out to it: it gets what comes by its token or from its senders.
+/// It wants every event of those who choose among all destinations, unless it says otherwise; what comes by its own token or
+/// senders comes all the same.
 async fn create(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refused> {
     let (head, body) = request.into_parts();
     let person = desk.person_who_may(Deed::Work, &head.headers).await?;
@@ -119,11 +120,10 @@ async fn create(State(desk): State<Arc<Desk>>, request: Request) -> Result<Respo
     let mut fields = EndpointFields {
         profile: &profile::hooksentry::PROFILE,
         plain_http: desk.edge.plain_http,
-        events: Vec::new(),
         ..EndpointFields::at(&url)
     };
     wanted.put_into(&mut fields)?;
-    // New ones are active (section 9).
+    // New ones are active (docs/contracts/hooksentry.md, section 9).
     fields.status = EndpointStatus::Active;
     let token = random_credential(CredentialKind::EndpointToken);
     let new = NewEndpoint {
@@ -170,14 +170,14 @@ async fn with_breaker(desk: &Desk, person: &Person, endpoint: &Endpoint) -> Resu
     Ok(Json(render(endpoint, own)).into_response())
 }
 
-async fn show(State(desk): State<Arc<Desk>>, Path(endpoint): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn show(State(desk): State<Arc<Desk>>, PathText(endpoint): PathText, request: Request) -> Result<Response, Refused> {
     let endpoint: EndpointId = id(&endpoint)?;
     let person = desk.person(request.headers()).await?;
     let endpoint = theirs(&desk, &person, endpoint).await?;
     with_breaker(&desk, &person, &endpoint).await
 }
 
-async fn change(State(desk): State<Arc<Desk>>, Path(endpoint): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn change(State(desk): State<Arc<Desk>>, PathText(endpoint): PathText, request: Request) -> Result<Response, Refused> {
     let endpoint: EndpointId = id(&endpoint)?;
     let (head, body) = request.into_parts();
     let person = desk.person_who_may(Deed::Work, &head.headers).await?;
@@ -196,16 +196,18 @@ async fn change(State(desk): State<Arc<Desk>>, Path(endpoint): Path<String>, req
     with_breaker(&desk, &person, &endpoint).await
 }
 
-async fn remove(State(desk): State<Arc<Desk>>, Path(endpoint): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn remove(State(desk): State<Arc<Desk>>, PathText(endpoint): PathText, request: Request) -> Result<Response, Refused> {
     let endpoint: EndpointId = id(&endpoint)?;
     let person = desk.person_who_may(Deed::Govern, request.headers()).await?;
     theirs(&desk, &person, endpoint).await?;
+    // What waits is cancelled now and not when it is due; what comes in between is cancelled by whoever finds the endpoint gone.
+    desk.edge.manage.purge_endpoint(scope(&person), endpoint).await?;
     desk.edge.manage.delete_endpoint(scope(&person), endpoint).await?;
     Ok(answers::done())
 }
 
 /// The token before it opens nothing from now on.
-async fn new_token(State(desk): State<Arc<Desk>>, Path(endpoint): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn new_token(State(desk): State<Arc<Desk>>, PathText(endpoint): PathText, request: Request) -> Result<Response, Refused> {
     let endpoint: EndpointId = id(&endpoint)?;
     let person = desk.person_who_may(Deed::Work, request.headers()).await?;
     let endpoint = theirs(&desk, &person, endpoint).await?;

@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     response::{IntoResponse as _, Response},
     routing::{delete, get, post},
 };
-use hookyard_domain::{DeliveryState, EndpointId, EventId, Scope, Timestamp};
+use hookyard_domain::{DeliveryState, EndpointId, EventId, Scope, SenderId, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
     answers::{self, Refused},
-    desk::{Desk, id, own, scope},
+    desk::{Desk, PathText, id, own, scope},
     destinations,
     lists::{self, Query},
     words,
@@ -28,6 +28,8 @@ use crate::{
 
 /// What a list can be sorted by: both are the order of acceptance. Sorting millions by anything else would read them all.
 const FIELDS: &[&str] = &["acceptedAt", "id"];
+/// Bytes of payloads on one page, past which it ends early: whoever asks for large events gets few of them at a time.
+const LIST_BYTES_MAX: u64 = 16 * 1_024 * 1_024;
 /// Rows before the page that are walked over for it.
 const OFFSET_MAX: u64 = 1_000_000;
 
@@ -84,8 +86,7 @@ async fn render(desk: &Desk, person: &Person, event: &EventView) -> Result<Value
         "endpoint" => Some(event.source_id.to_string()),
         _ => snapshot
             .senders
-            .values()
-            .find(|sender| sender.id.as_uuid() == event.source_id)
+            .get(&SenderId::from_uuid(event.source_id))
             .and_then(|sender| sender.endpoint)
             .map(|endpoint| endpoint.to_string()),
     };
@@ -156,10 +157,18 @@ async fn list(State(desk): State<Arc<Desk>>, request: Request) -> Result<Respons
     };
     let found = desk.edge.store.search_events(&search).await?;
     let mut items = Vec::with_capacity(found.events.len());
+    let mut bytes = 0;
     for event in found.events {
         // Deleted meanwhile, by age: it is no longer of the list.
         if let Some(event) = desk.edge.store.event(scope(&person), event).await? {
-            items.push(render(&desk, &person, &event).await?);
+            bytes += event.payload_bytes;
+            if bytes > LIST_BYTES_MAX && !items.is_empty() {
+                break;
+            }
+            let mut item = render(&desk, &person, &event).await?;
+            // Beside the payload once more it would double the page.
+            item.as_object_mut().map(|item| item.remove("acceptedPayload"));
+            items.push(item);
         }
     }
     Ok(lists::answer(found.total, items))
@@ -172,7 +181,7 @@ async fn theirs(desk: &Desk, person: &Person, id: EventId) -> Result<EventView, 
     Ok(event)
 }
 
-async fn show(State(desk): State<Arc<Desk>>, Path(event): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn show(State(desk): State<Arc<Desk>>, PathText(event): PathText, request: Request) -> Result<Response, Refused> {
     let event: EventId = id(&event)?;
     let person = desk.person(request.headers()).await?;
     let event = theirs(&desk, &person, event).await?;
@@ -180,7 +189,7 @@ async fn show(State(desk): State<Arc<Desk>>, Path(event): Path<String>, request:
 }
 
 /// What each attempt of an event's deliveries came to.
-async fn attempts(State(desk): State<Arc<Desk>>, Path(event): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn attempts(State(desk): State<Arc<Desk>>, PathText(event): PathText, request: Request) -> Result<Response, Refused> {
     let event: EventId = id(&event)?;
     let person = desk.person(request.headers()).await?;
     theirs(&desk, &person, event).await?;
@@ -209,11 +218,16 @@ fn render_attempt(delivery: &DeliveryView, attempt: &AttemptView) -> Value {
 }
 
 /// Only what has failed for good starts over: the same event, with the destination's present address, secret and limits.
-async fn replay(State(desk): State<Arc<Desk>>, Path(event): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn replay(State(desk): State<Arc<Desk>>, PathText(event): PathText, request: Request) -> Result<Response, Refused> {
     let event: EventId = id(&event)?;
     let person = desk.person_who_may(Deed::Work, request.headers()).await?;
     let view = theirs(&desk, &person, event).await?;
     let deliveries = desk.edge.store.deliveries_of_event(scope(&person), event).await?;
+    let snapshot = desk.edge.configuration.current();
+    let gone = |delivery: &DeliveryView| !snapshot.endpoints.contains_key(&delivery.endpoint_id);
+    if !deliveries.is_empty() && deliveries.iter().all(gone) {
+        return Err(Refused::Invalid("its destination is gone".to_owned()));
+    }
     let failed = words::status(&progress(&view, &deliveries)) == words::CRITICAL_FAILURE;
     if !failed || desk.edge.manage.replay(scope(&person), event.as_uuid()).await?.count == 0 {
         return Err(Refused::Invalid("only an event in CriticalFailure can be replayed".to_owned()));
@@ -223,7 +237,7 @@ async fn replay(State(desk): State<Arc<Desk>>, Path(event): Path<String>, reques
 }
 
 /// Cancels what waits for a destination. An attempt that is under way may still arrive; nothing follows it.
-async fn purge(State(desk): State<Arc<Desk>>, Path(endpoint): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn purge(State(desk): State<Arc<Desk>>, PathText(endpoint): PathText, request: Request) -> Result<Response, Refused> {
     let endpoint: EndpointId = id(&endpoint)?;
     let person = desk.person_who_may(Deed::Govern, request.headers()).await?;
     destinations::theirs(&desk, &person, endpoint).await?;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     body::Body,
-    extract::{Path, Request, State},
+    extract::{Path, Request, State, rejection::PathRejection},
     http::{HeaderMap, HeaderName, request::Parts},
     response::{IntoResponse, Response},
     routing::post,
@@ -48,6 +48,9 @@ const EVENT_TYPE_CHARS_MAX: usize = 255;
 
 struct Ingest(Edge);
 
+/// A path that is not text is another path than ours.
+type TenantAndToken = Result<Path<(String, String)>, PathRejection>;
+
 pub fn router(edge: &Edge) -> Router {
     Router::new()
         .route(
@@ -57,8 +60,11 @@ pub fn router(edge: &Edge) -> Router {
         .with_state(Arc::new(Ingest(edge.clone())))
 }
 
-async fn handle(State(ingest): State<Arc<Ingest>>, path: Path<(String, String)>, request: Request) -> Response {
-    let answer = ingest.answer(&path.0.0, &path.0.1, request).await;
+async fn handle(State(ingest): State<Arc<Ingest>>, path: TenantAndToken, request: Request) -> Response {
+    let answer = match path {
+        Ok(Path((tenant, token))) => ingest.answer(&tenant, &token, request).await,
+        Err(_) => Err(Refused::NoSuchPath),
+    };
     let mut response = answer.unwrap_or_else(|refused| {
         ingest.0.metrics.requests_refused.inc("reason", refused.reason());
         refused.into_response()
@@ -68,15 +74,19 @@ async fn handle(State(ingest): State<Arc<Ingest>>, path: Path<(String, String)>,
 }
 
 /// Some services ask by GET whether the URL they were given is meant for them.
-async fn handshake(State(ingest): State<Arc<Ingest>>, path: Path<(String, String)>, request: Request) -> Response {
-    let asked = ingest.verified_sender(&path.0.0, &path.0.1, request.headers());
+async fn handshake(State(ingest): State<Arc<Ingest>>, path: TenantAndToken, request: Request) -> Response {
+    let Ok(Path((tenant, token))) = path else {
+        return Refused::NoSuchPath.into_response();
+    };
+    let asked = ingest.verified_sender(&tenant, &token, request.headers());
     match asked {
+        Err(refused) => refused.into_response(),
         Ok(Some(sender)) if sender.verification.as_ref().is_some_and(|check| check.settings.answers_get()) => {
             let (head, body) = request.into_parts();
-            ingest
-                .verified(&sender, &head, body)
-                .await
-                .unwrap_or_else(IntoResponse::into_response)
+            ingest.verified(&sender, &head, body).await.unwrap_or_else(|refused| {
+                ingest.0.metrics.requests_refused.inc("reason", refused.reason());
+                refused.into_response()
+            })
         }
         _ => answers::post_only(),
     }
@@ -178,7 +188,12 @@ impl Ingest {
             .ok_or(Refused::Unidentified)?;
         intake::check_content_type(headers)?;
         if caller.tenant != Some(tenant) {
-            return Err(Refused::KeyOfAnotherTenant);
+            let is_there = snapshot.tenants.contains_key(&tenant);
+            return Err(if is_there {
+                Refused::KeyOfAnotherTenant
+            } else {
+                Refused::TenantUnknown
+            });
         }
         if token.chars().count() > TOKEN_CHARS_MAX {
             return Err(Refused::TokenTooLong);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     response::Response,
     routing::{get, post},
 };
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     answers::{self, Refused},
-    desk::{Desk, required, scope},
+    desk::{Desk, PathText, required, scope},
     lists::Query,
     users, words,
 };
@@ -32,7 +32,7 @@ const FIELDS: &[&str] = &[
     "status",
     "createdAt",
 ];
-/// Days an invite may be used, and how many where nothing is said (section 7).
+/// Days an invite may be used, and how many where nothing is said (docs/contracts/hooksentry.md, section 7).
 const DAYS_MAX: i64 = 30;
 const DAYS_DEFAULT: i64 = 7;
 const DAY: Duration = Duration::from_hours(24);
@@ -111,16 +111,13 @@ struct Registration {
 }
 
 /// In the contract's order: limit, token, shape of the address, whether it is taken, password, whether the invite is good.
-async fn register(State(desk): State<Arc<Desk>>, Path(token): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn register(State(desk): State<Arc<Desk>>, PathText(token): PathText, request: Request) -> Result<Response, Refused> {
     let (head, body) = request.into_parts();
     let (caller, now) = (desk.address(&head), desk.edge.clock.now());
-    if let Some(wait) = desk.registrations.wait(&caller, now) {
-        return Err(Refused::TooMany {
-            why: "too many registrations from this address",
-            wait,
-        });
-    }
-    desk.registrations.count(caller, now);
+    desk.registrations.take(caller, now).map_err(|wait| Refused::TooMany {
+        why: "too many registrations from this address",
+        wait,
+    })?;
     let manage = &desk.edge.manage;
     manage.invite_by_token(&token).await?;
     let wanted: Registration = desk.document(&head.headers, body).await?;

@@ -11,6 +11,7 @@ mod auth_kinds;
 mod desk;
 mod destinations;
 mod events;
+mod health;
 mod ingest;
 mod invites;
 mod lists;
@@ -41,8 +42,9 @@ pub fn router(edge: &Edge) -> Router {
         .merge(destinations::router())
         .merge(senders::router())
         .merge(events::router())
+        .merge(health::router())
         .with_state(desk);
-    // Ingest is open to every origin, all else to the dashboard's alone (section 1).
+    // Ingest is open to every origin, all else to the dashboard's alone (docs/contracts/hooksentry.md, section 1).
     if let Some(origin) = &edge.dashboard_origin {
         managed = managed.layer(cors(origin));
     }

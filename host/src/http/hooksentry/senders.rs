@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
 use bytes::Bytes;
 use hookyard_domain::{EndpointId, Scope, SenderId};
 use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
     answers::{self, Refused},
-    desk::{Desk, id, own, scope},
+    desk::{Desk, PathText, id, own, scope},
     destinations,
     lists::Query,
 };
@@ -58,7 +58,7 @@ struct Wanted {
     label: Option<String>,
 }
 
-async fn create(State(desk): State<Arc<Desk>>, Path(endpoint): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn create(State(desk): State<Arc<Desk>>, PathText(endpoint): PathText, request: Request) -> Result<Response, Refused> {
     let endpoint: EndpointId = id(&endpoint)?;
     let (head, body) = request.into_parts();
     let person = desk.person_who_may(Deed::Work, &head.headers).await?;
@@ -81,7 +81,7 @@ async fn create(State(desk): State<Arc<Desk>>, Path(endpoint): Path<String>, req
     Ok(answers::created(&format!("/api/v1/senders/{}", sender.id), &answer))
 }
 
-async fn list(State(desk): State<Arc<Desk>>, Path(endpoint): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn list(State(desk): State<Arc<Desk>>, PathText(endpoint): PathText, request: Request) -> Result<Response, Refused> {
     let endpoint: EndpointId = id(&endpoint)?;
     let person = desk.person(request.headers()).await?;
     let page = Query::of(request.uri().query()).page(FIELDS, "id")?;
@@ -101,24 +101,35 @@ async fn theirs(desk: &Desk, person: &Person, id: SenderId) -> Result<Arc<Sender
     Ok(sender)
 }
 
-async fn show(State(desk): State<Arc<Desk>>, Path(sender): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn show(State(desk): State<Arc<Desk>>, PathText(sender): PathText, request: Request) -> Result<Response, Refused> {
     let sender: SenderId = id(&sender)?;
     let person = desk.person(request.headers()).await?;
     Ok(Json(render(&*theirs(&desk, &person, sender).await?)).into_response())
 }
 
-async fn change(State(desk): State<Arc<Desk>>, Path(sender): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn change(State(desk): State<Arc<Desk>>, PathText(sender): PathText, request: Request) -> Result<Response, Refused> {
     let sender: SenderId = id(&sender)?;
     let (head, body) = request.into_parts();
     let person = desk.person_who_may(Deed::Work, &head.headers).await?;
     theirs(&desk, &person, sender).await?;
-    let wanted: Wanted = desk.document(&head.headers, body).await?;
-    let edit = |fields: &mut SenderFields| fields.label.clone_from(&wanted.label);
+    let wanted: Map<String, Value> = desk.document(&head.headers, body).await?;
+    // Nothing said is nothing changed; null takes it away.
+    let label = match wanted.get("label") {
+        None => None,
+        Some(Value::Null) => Some(None),
+        Some(Value::String(text)) => Some(Some(text.clone())),
+        Some(_) => return Err(Refused::Invalid("label must be a text".to_owned())),
+    };
+    let edit = |fields: &mut SenderFields| {
+        if let Some(label) = &label {
+            fields.label.clone_from(label);
+        }
+    };
     let changed = desk.edge.manage.update_sender(scope(&person), sender, edit).await?;
     Ok(Json(render(&changed)).into_response())
 }
 
-async fn remove(State(desk): State<Arc<Desk>>, Path(sender): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn remove(State(desk): State<Arc<Desk>>, PathText(sender): PathText, request: Request) -> Result<Response, Refused> {
     let sender: SenderId = id(&sender)?;
     let person = desk.person_who_may(Deed::Work, request.headers()).await?;
     theirs(&desk, &person, sender).await?;
@@ -126,7 +137,7 @@ async fn remove(State(desk): State<Arc<Desk>>, Path(sender): Path<String>, reque
     Ok(answers::done())
 }
 
-async fn new_token(State(desk): State<Arc<Desk>>, Path(sender): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn new_token(State(desk): State<Arc<Desk>>, PathText(sender): PathText, request: Request) -> Result<Response, Refused> {
     let sender: SenderId = id(&sender)?;
     let person = desk.person_who_may(Deed::Work, request.headers()).await?;
     let sender = theirs(&desk, &person, sender).await?;
@@ -156,7 +167,7 @@ fn answer(mapping: &Mapping) -> Result<Response, Refused> {
     Ok(Json(Answer { mapping }).into_response())
 }
 
-async fn mapping(State(desk): State<Arc<Desk>>, Path(sender): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn mapping(State(desk): State<Arc<Desk>>, PathText(sender): PathText, request: Request) -> Result<Response, Refused> {
     let sender: SenderId = id(&sender)?;
     let person = desk.person(request.headers()).await?;
     let sender = theirs(&desk, &person, sender).await?;
@@ -169,7 +180,7 @@ fn problems(problems: &[Problem]) -> Refused {
 }
 
 /// Makes or replaces the mapping. Held events of the sender are routed again with it.
-async fn set_mapping(State(desk): State<Arc<Desk>>, Path(sender): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn set_mapping(State(desk): State<Arc<Desk>>, PathText(sender): PathText, request: Request) -> Result<Response, Refused> {
     let sender: SenderId = id(&sender)?;
     let (head, body) = request.into_parts();
     let person = desk.person_who_may(Deed::Work, &head.headers).await?;
@@ -181,7 +192,7 @@ async fn set_mapping(State(desk): State<Arc<Desk>>, Path(sender): Path<String>, 
     answer(&wanted)
 }
 
-async fn remove_mapping(State(desk): State<Arc<Desk>>, Path(sender): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn remove_mapping(State(desk): State<Arc<Desk>>, PathText(sender): PathText, request: Request) -> Result<Response, Refused> {
     let sender: SenderId = id(&sender)?;
     let person = desk.person_who_may(Deed::Work, request.headers()).await?;
     theirs(&desk, &person, sender).await?;
@@ -198,7 +209,7 @@ struct Preview {
 }
 
 /// What a mapping would make of a payload. Nothing is kept.
-async fn preview(State(desk): State<Arc<Desk>>, Path(sender): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn preview(State(desk): State<Arc<Desk>>, PathText(sender): PathText, request: Request) -> Result<Response, Refused> {
     let sender: SenderId = id(&sender)?;
     let (head, body) = request.into_parts();
     let person = desk.person(&head.headers).await?;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, Request, State},
+    body::Body,
+    extract::{Request, State},
+    http::request::Parts,
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
@@ -14,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     answers::{self, Refused},
-    desk::{Desk, id, own, required, scope},
+    desk::{Desk, PathText, id, own, required, scope},
     words,
 };
 use crate::{
@@ -36,11 +38,11 @@ pub fn router() -> Router<Arc<Desk>> {
 #[serde(rename_all = "camelCase")]
 struct NewTenant {
     name: Option<String>,
-    /// Older clients say `adminEmail` and `adminPassword`.
-    #[serde(alias = "adminEmail")]
     owner_email: Option<String>,
-    #[serde(alias = "adminPassword")]
     owner_password: Option<String>,
+    /// What older clients say, or all say beside it.
+    admin_email: Option<String>,
+    admin_password: Option<String>,
     max_trys: Option<i64>,
     circuit_breaker_timer: Option<i64>,
 }
@@ -51,24 +53,30 @@ async fn create(State(desk): State<Arc<Desk>>, request: Request) -> Result<Respo
     if desk.edge.registration == Registration::Closed {
         return Err(Refused::RegistrationClosed);
     }
-    if let Some(wait) = desk.tenants.wait(&caller, now) {
-        return Err(Refused::TooMany {
-            why: "too many tenants were made from this address",
-            wait,
-        });
+    desk.tenants.take(caller, now).map_err(|wait| Refused::TooMany {
+        why: "too many tenants were made from this address",
+        wait,
+    })?;
+    let made = make(&desk, &head, body).await;
+    if made.is_err() {
+        // Only tenants that were made count.
+        desk.tenants.give_back(&caller);
     }
+    made
+}
+
+async fn make(desk: &Desk, head: &Parts, body: Body) -> Result<Response, Refused> {
     let wanted: NewTenant = desk.document(&head.headers, body).await?;
     let name = required(wanted.name, "name")?;
     let owner = FirstOwner {
-        email: required(wanted.owner_email, "ownerEmail")?,
-        password: SecretText::new(required(wanted.owner_password, "ownerPassword")?),
+        email: required(wanted.owner_email.or(wanted.admin_email), "ownerEmail")?,
+        password: SecretText::new(required(wanted.owner_password.or(wanted.admin_password), "ownerPassword")?),
     };
     let secret = new_secret();
     let mut fields = TenantFields::new(name.trim(), secret.clone());
     set(&mut fields.attempts_max, wanted.max_trys, "maxTrys")?;
     set(&mut fields.breaker_block_s, wanted.circuit_breaker_timer, "circuitBreakerTimer")?;
     let (tenant, user) = desk.edge.manage.create_tenant_with_owner(fields, owner).await?;
-    desk.tenants.count(caller, now);
     Ok(answers::created(
         &format!("/api/v1/tenants/{}", tenant.id),
         &json!({
@@ -86,7 +94,7 @@ async fn create(State(desk): State<Arc<Desk>>, request: Request) -> Result<Respo
     ))
 }
 
-/// 64 lower-case hexadecimal digits, of which the text itself is the key (section 14.2).
+/// 64 lower-case hexadecimal digits, of which the text itself is the key (docs/contracts/hooksentry.md, section 14.2).
 fn new_secret() -> SecretText {
     SecretText::new(hex::encode(&rand::random::<[u8; 32]>()))
 }
@@ -110,7 +118,7 @@ fn render(tenant: &Tenant) -> Value {
     })
 }
 
-async fn show(State(desk): State<Arc<Desk>>, Path(tenant): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn show(State(desk): State<Arc<Desk>>, PathText(tenant): PathText, request: Request) -> Result<Response, Refused> {
     let tenant: TenantId = id(&tenant)?;
     let person = desk.person(request.headers()).await?;
     let found = desk.edge.manage.tenant(hookyard_domain::Scope::Operator, tenant).await?;
@@ -126,7 +134,7 @@ struct TenantChange {
     circuit_breaker_timer: Option<i64>,
 }
 
-async fn change(State(desk): State<Arc<Desk>>, Path(tenant): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn change(State(desk): State<Arc<Desk>>, PathText(tenant): PathText, request: Request) -> Result<Response, Refused> {
     let tenant: TenantId = id(&tenant)?;
     let (head, body) = request.into_parts();
     let person = desk.person_who_may(Deed::Govern, &head.headers).await?;
@@ -149,7 +157,7 @@ async fn change(State(desk): State<Arc<Desk>>, Path(tenant): Path<String>, reque
     Ok(Json(render(&*changed.await?)).into_response())
 }
 
-async fn secret(State(desk): State<Arc<Desk>>, Path(tenant): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn secret(State(desk): State<Arc<Desk>>, PathText(tenant): PathText, request: Request) -> Result<Response, Refused> {
     let tenant: TenantId = id(&tenant)?;
     let person = desk.person(request.headers()).await?;
     own(&person, tenant)?;
@@ -158,7 +166,7 @@ async fn secret(State(desk): State<Arc<Desk>>, Path(tenant): Path<String>, reque
 }
 
 /// Every signature from now on is made with the new secret; there is no overlap, as the contract says.
-async fn rotate(State(desk): State<Arc<Desk>>, Path(tenant): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn rotate(State(desk): State<Arc<Desk>>, PathText(tenant): PathText, request: Request) -> Result<Response, Refused> {
     let tenant: TenantId = id(&tenant)?;
     let person = desk.person_who_may(Deed::Work, request.headers()).await?;
     own(&person, tenant)?;
@@ -174,7 +182,7 @@ struct Signed {
     signature: Option<String>,
 }
 
-async fn verify(State(desk): State<Arc<Desk>>, Path(tenant): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn verify(State(desk): State<Arc<Desk>>, PathText(tenant): PathText, request: Request) -> Result<Response, Refused> {
     let tenant: TenantId = id(&tenant)?;
     let (head, body) = request.into_parts();
     let person = desk.person(&head.headers).await?;

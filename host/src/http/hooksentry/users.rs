@@ -1,11 +1,11 @@
-//! `/api/v1/users` (docs/contracts/hooksentry.md, section 6), with the holes of section 3.6 closed: nobody gives a role above
+//! `/api/v1/users` (docs/contracts/hooksentry.md, section 6), with the holes of docs/contracts/hooksentry.md, section 3.6, closed: nobody gives a role above
 //! their own, and only admins and owners change other people.
 
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     response::{IntoResponse as _, Response},
     routing::get,
 };
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     answers::{self, Refused},
-    desk::{Desk, id, may_change, own, required, scope},
+    desk::{Desk, PathText, id, may_change, own, required, scope},
     lists::Query,
     words,
 };
@@ -86,7 +86,7 @@ async fn list(State(desk): State<Arc<Desk>>, request: Request) -> Result<Respons
     Ok(page.cut(users.iter().filter(taken).map(render).collect()))
 }
 
-async fn show(State(desk): State<Arc<Desk>>, Path(user): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn show(State(desk): State<Arc<Desk>>, PathText(user): PathText, request: Request) -> Result<Response, Refused> {
     let user: UserId = id(&user)?;
     let person = desk.person(request.headers()).await?;
     Ok(Json(render(&theirs(&desk, &person, user).await?)).into_response())
@@ -98,7 +98,7 @@ async fn theirs(desk: &Desk, person: &Person, id: UserId) -> Result<User, Refuse
     Ok(user)
 }
 
-async fn change(State(desk): State<Arc<Desk>>, Path(user): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn change(State(desk): State<Arc<Desk>>, PathText(user): PathText, request: Request) -> Result<Response, Refused> {
     let user: UserId = id(&user)?;
     let (head, body) = request.into_parts();
     let person = desk.person(&head.headers).await?;
@@ -121,7 +121,7 @@ async fn change(State(desk): State<Arc<Desk>>, Path(user): Path<String>, request
     Ok(Json(render(&changed)).into_response())
 }
 
-async fn remove(State(desk): State<Arc<Desk>>, Path(user): Path<String>, request: Request) -> Result<Response, Refused> {
+async fn remove(State(desk): State<Arc<Desk>>, PathText(user): PathText, request: Request) -> Result<Response, Refused> {
     let user: UserId = id(&user)?;
     let person = desk.person_who_may(Deed::Govern, request.headers()).await?;
     let old = theirs(&desk, &person, user).await?;

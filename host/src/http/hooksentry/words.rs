@@ -1,5 +1,5 @@
 //! HookSentry's words for ours, and back: the one state of an event (docs/contracts/hooksentry.md, section 2.1), roles and
-//! statuses. On the way in a word is taken in any case, or as its number (section 1).
+//! statuses. On the way in a word is taken in any case, or as its number (docs/contracts/hooksentry.md, section 1).
 
 use hookyard_domain::{EventState, Timestamp};
 use serde_json::Value;
@@ -112,7 +112,7 @@ pub fn endpoint_status(status: EndpointStatus) -> &'static str {
 pub fn read_time(name: &str, text: &str) -> Result<Timestamp, Refused> {
     // A '+' of an offset that was not escaped arrives as a space.
     let text = text.replace(' ', "+");
-    let spellings = [text.clone(), format!("{text}Z"), format!("{text}T00:00:00Z")];
+    let spellings = [text.clone(), format!("{text}Z"), format!("{text}:00Z"), format!("{text}T00:00:00Z")];
     let read = spellings.iter().find_map(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
     let micros = read.and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000).ok());
     micros

@@ -142,6 +142,10 @@ impl Planner<'_> {
         let broken = self.known.unreadable.get(&("tenant", None, name)).copied();
         let id = id_of(old.map(|row| row.id), broken, TenantId::from_uuid).unwrap_or_else(|| TenantId::new_v7(self.now, rand::random()));
         let new = setup.fields.row(id);
+        if old.is_some_and(|old| old.registered) {
+            let problem = "was registered over HTTP by somebody whose users have its secret; a set-up file does not write into it";
+            self.problems.add(format!("tenant \"{name}\""), problem);
+        }
         let differing = old.map(|old| differing!(old, new; attempts_max, breaker_block_s, webhook_secret));
         let expected = expected(old.map(|row| row.revision), broken);
         self.plan.tenants.push((name.to_owned(), id));

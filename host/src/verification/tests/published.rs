@@ -3,7 +3,7 @@
 use super::*;
 
 /// <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>, "Testing the webhook payload
-/// validation". Its body is no JSON: that it comes to reading it shows that the signature was right.
+/// validation". Its body is not JSON: that it comes to reading it shows that the signature was right.
 #[test]
 fn githubs_example_verifies() {
     let sent = Sent::post(b"Hello, World!").with(

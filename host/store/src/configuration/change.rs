@@ -69,6 +69,9 @@ pub enum Change {
     Require(Rule),
 }
 
+/// What [`Error::InUse`] names where a change would leave a tenant without an owner.
+pub const LAST_OWNER: &str = "the last owner";
+
 /// What must hold once the changes before it are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
@@ -102,7 +105,7 @@ impl Change {
                 let (kind, _, id) = thing.deletion();
                 named(kind, None, id)
             }
-            Self::Require(Rule::AnOwnerIsLeft(_)) => "the last owner".to_owned(),
+            Self::Require(Rule::AnOwnerIsLeft(_)) => LAST_OWNER.to_owned(),
         }
     }
 }
@@ -289,6 +292,7 @@ fn tenant(row: &TenantRow, seal: &SealKey, expected: Expected, stamp: Stamp) -> 
         number(row.attempts_max),
         number(row.breaker_block_s),
         Value::Bytes(Some(secret)),
+        number(row.registered),
     ];
     put(sql::INSERT_TENANT, sql::UPDATE_TENANT, values, expected, stamp)
 }

@@ -388,6 +388,7 @@ fn tenant(row: &AnyRow, seal: &SealKey) -> Result<TenantRow, Unreadable> {
         )?,
         created_at: Timestamp::from_micros(row.get(OWN + 3)?),
         updated_at: Timestamp::from_micros(row.get(OWN + 4)?),
+        registered: row.get::<i64>(OWN + 5)? != 0,
     })
 }
 

@@ -14,6 +14,8 @@ pub struct TenantRow {
     pub attempts_max: u16,
     pub breaker_block_s: u32,
     pub webhook_secret: SecretText,
+    /// Somebody made it for themselves.
+    pub registered: bool,
     pub revision: i64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,

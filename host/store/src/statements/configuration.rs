@@ -13,7 +13,7 @@ statements! {
     // What a node reads of each table: what changed after $1. Each row begins with its id, what its name is unique in, its
     // name, its revision and when it was deleted; a first read (0) leaves the deleted ones out.
     Both SELECT_TENANTS_SINCE =
-        "SELECT id, NULL, name, revision, deleted_at, attempts_max, breaker_block_s, webhook_secret_sealed, created_at, updated_at FROM tenant \
+        "SELECT id, NULL, name, revision, deleted_at, attempts_max, breaker_block_s, webhook_secret_sealed, created_at, updated_at, registered FROM tenant \
          WHERE revision > $1 AND ($1 > 0 OR deleted_at IS NULL) ORDER BY id";
     Both SELECT_ENVIRONMENTS_SINCE =
         "SELECT id, tenant_id, slug, revision, deleted_at, name, is_default FROM environment \
@@ -40,7 +40,7 @@ statements! {
 
     // One row to be changed, in the columns of the above.
     Both SELECT_TENANT =
-        "SELECT id, NULL, name, revision, deleted_at, attempts_max, breaker_block_s, webhook_secret_sealed, created_at, updated_at FROM tenant \
+        "SELECT id, NULL, name, revision, deleted_at, attempts_max, breaker_block_s, webhook_secret_sealed, created_at, updated_at, registered FROM tenant \
          WHERE id = $1 AND deleted_at IS NULL";
     Both SELECT_ENVIRONMENT =
         "SELECT id, tenant_id, slug, revision, deleted_at, name, is_default FROM environment WHERE id = $1 AND deleted_at IS NULL";
@@ -60,11 +60,11 @@ statements! {
     // An insert and its update number their parameters alike; an update changes nothing when the row has another revision
     // than the last parameter, or what never changes is another.
     Both INSERT_TENANT =
-        "INSERT INTO tenant (id, name, attempts_max, breaker_block_s, webhook_secret_sealed, revision, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $7)";
+        "INSERT INTO tenant (id, name, attempts_max, breaker_block_s, webhook_secret_sealed, registered, revision, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
     Both UPDATE_TENANT =
-        "UPDATE tenant SET name = $2, attempts_max = $3, breaker_block_s = $4, webhook_secret_sealed = $5, revision = $6, updated_at = $7 \
-         WHERE id = $1 AND revision = $8 AND deleted_at IS NULL";
+        "UPDATE tenant SET name = $2, attempts_max = $3, breaker_block_s = $4, webhook_secret_sealed = $5, registered = $6, revision = $7, \
+         updated_at = $8 WHERE id = $1 AND revision = $9 AND deleted_at IS NULL";
     Both INSERT_ENVIRONMENT =
         "INSERT INTO environment (id, tenant_id, slug, name, is_default, revision, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)";
     Both UPDATE_ENVIRONMENT =

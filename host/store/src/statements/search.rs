@@ -3,8 +3,8 @@
 //! `$1` is the tenant, `$2` and `$3` the lowest and highest id, `$4` an endpoint or NULL, `$5` and `$6` limit and offset.
 //! An event's id is never an endpoint's: that it is compared with one tells PostgreSQL the parameter's type.
 //!
-//! Each way of asking begins with what an index gives in order, and takes so many rows of that at most: what lies beyond is
-//! neither listed nor counted, so that a question costs the same however much there is.
+//! Each way of asking begins with what an index gives in order, and takes so many rows within the span of time at most: what
+//! lies beyond is neither listed nor counted. A delivery is never older than its event, so the span bounds it from below.
 
 use super::statements;
 
@@ -24,10 +24,10 @@ macro_rules! all_events {
 macro_rules! events_of_endpoint {
     () => {
         concat!(
-            "SELECT DISTINCT d.event_id AS id FROM (SELECT x.event_id FROM delivery x WHERE x.endpoint_id = $4 AND x.tenant_id = $1 \
-             ORDER BY x.id DESC LIMIT ",
+            "SELECT DISTINCT d.event_id AS id FROM (SELECT x.event_id FROM delivery x WHERE x.endpoint_id = $4 AND x.tenant_id = $1 AND x.id >= $2 \
+             AND x.event_id BETWEEN $2 AND $3 ORDER BY x.id DESC LIMIT ",
             looked_through!(),
-            ") d WHERE d.event_id BETWEEN $2 AND $3",
+            ") d",
         )
     };
 }
@@ -35,16 +35,17 @@ macro_rules! events_of_endpoint {
 macro_rules! work_in {
     ($state:literal) => {
         concat!(
-            "SELECT d.event_id AS id, w.attempts, w.attempts_before FROM (SELECT * FROM (SELECT delivery_id, attempts, attempts_before FROM delivery_work \
-             WHERE tenant_id = $1 AND state = '",
+            "SELECT * FROM (SELECT d.event_id AS id, w.attempts, w.attempts_before FROM delivery_work w JOIN delivery d ON d.id = w.delivery_id \
+             WHERE w.tenant_id = $1 AND w.state = '",
             $state,
-            "' AND lease IS NULL ORDER BY delivery_id DESC LIMIT ",
+            "' AND w.lease IS NULL AND w.delivery_id >= $2 AND d.event_id BETWEEN $2 AND $3 ORDER BY w.delivery_id DESC LIMIT ",
             looked_through!(),
-            ") r UNION ALL SELECT * FROM (SELECT delivery_id, attempts, attempts_before FROM delivery_work WHERE tenant_id = $1 AND state = '",
+            ") r UNION ALL SELECT * FROM (SELECT d.event_id AS id, w.attempts, w.attempts_before FROM delivery_work w JOIN delivery d ON d.id = w.delivery_id \
+             WHERE w.tenant_id = $1 AND w.state = '",
             $state,
-            "' AND lease IN (SELECT id FROM node) LIMIT ",
+            "' AND w.lease IN (SELECT id FROM node) AND d.event_id BETWEEN $2 AND $3 LIMIT ",
             looked_through!(),
-            ") h) w JOIN delivery d ON d.id = w.delivery_id WHERE d.event_id BETWEEN $2 AND $3",
+            ") h",
         )
     };
 }

@@ -61,7 +61,7 @@ fn every_problem_is_told_with_its_place() {
     let found = problems(
         r#"
         [[tenant]]
-        name = "Acme!"
+        name = " Acme"
         webhook_secret = { env = "SHORT" }
         attempts_max = 0
         [[tenant.endpoint]]
@@ -80,7 +80,7 @@ fn every_problem_is_told_with_its_place() {
         "#,
     );
     for part in [
-        "tenant \"Acme!\", name: a name",
+        "tenant \" Acme\", name: must not begin",
         "webhook_secret",
         "attempts_max",
         "must be https; set insecure_http",
