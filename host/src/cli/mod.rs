@@ -1,4 +1,5 @@
-//! The command line: `serve`, `apply`, `migrate`, `events`, `deliveries`, `status`, `replay`.
+//! The command line: `serve`, `apply`, `migrate`, `events`, `deliveries`, `status`, `replay`,
+//! `users`.
 //!
 //! Results go to standard output, as text for people or JSON for scripts; logs and errors go to standard error. Exit
 //! codes: 0 done, 1 failed, 2 the call or a set-up file is wrong, 3 what was asked for does not exist.
@@ -23,6 +24,7 @@ mod replay;
 mod serve;
 mod status;
 mod table;
+mod users;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -91,6 +93,8 @@ enum Command {
     Deliveries(deliveries::Deliveries),
     /// Says what stands still and why: held events, failed deliveries, blocked endpoints, rows set aside
     Status(status::Status),
+    /// Who may log in: lists, makes and removes users
+    Users(users::Users),
     /// Starts failed deliveries over, makes waiting ones due, or routes a held event again
     Replay(replay::Replay),
 }
@@ -183,6 +187,7 @@ async fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Deliveries(deliveries) => deliveries.run(&cli.common).await,
         Command::Status(status) => status.run(&cli.common).await,
         Command::Replay(replay) => replay.run(&cli.common).await,
+        Command::Users(users) => users.run(&cli.common).await,
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) struct Serve {
     /// Address ranges of proxies before this server, whose X-Forwarded-For is believed; may be given several times
     #[arg(long, env = "HOOKYARD_TRUSTED_PROXIES", value_delimiter = ',', value_name = "CIDR")]
     trusted_proxies: Vec<Cidr>,
-    /// Origin of a dashboard whose pages may call the management routes from a browser, e.g. https://hooks.example.com
+    /// Origin of a dashboard whose pages may call the management routes from a browser: scheme, host and port
     #[arg(long, env = "HOOKYARD_DASHBOARD_ORIGIN", value_name = "ORIGIN")]
     dashboard_origin: Option<HeaderValue>,
     /// Lets deliveries go to this machine itself. For tests and demonstrations only

@@ -223,6 +223,12 @@ impl Deliveries for Deliver {
         self.with_window(|window| window.hand_over(delivery, concurrency));
     }
 
+    fn withdraw(&self, endpoint: EndpointId) {
+        for delivery in self.with_window(|window| window.withdraw(endpoint)) {
+            self.forget(endpoint, delivery.id);
+        }
+    }
+
     fn left_in_table(&self, endpoint: EndpointId, due_at: Timestamp) {
         self.note(endpoint, due_at);
     }

@@ -212,6 +212,11 @@ impl Window {
         self.held.contains(&delivery)
     }
 
+    /// Takes out all that waits for one endpoint. The places are to be freed.
+    pub fn withdraw(&mut self, endpoint: EndpointId) -> Vec<HeldDelivery> {
+        self.empty(endpoint)
+    }
+
     /// Takes every waiting delivery out, for a node that lost its leases.
     pub fn drain(&mut self) -> Vec<HeldDelivery> {
         let endpoints: Vec<_> = self.queues.keys().copied().collect();

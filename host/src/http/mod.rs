@@ -26,6 +26,7 @@ use crate::{
     clock::Clock,
     config::Registration,
     configuration::{Configuration, PlainHttp},
+    fanout::Deliveries,
     manage::{Manage, Sessions},
     store::Store,
     telemetry::metrics::Metrics,
@@ -36,6 +37,8 @@ use crate::{
 pub struct Edge {
     pub accept: Accept,
     pub manage: Manage,
+    /// Told what is cancelled.
+    pub deliveries: Arc<dyn Deliveries>,
     pub sessions: Sessions,
     pub configuration: Arc<Configuration>,
     /// For reading; what changes something goes through a stage.

@@ -109,9 +109,9 @@ impl Manage {
     /// under way may still arrive, and nothing follows it. Returns how many there were.
     pub async fn purge_endpoint(&self, scope: Scope, id: EndpointId) -> Result<u64, Refusal> {
         self.endpoint(scope, id).await?;
-        let mut count = 0;
+        let mut count = self.store.cancel_leased(id, self.clock.now()).await?;
         loop {
-            let purged = self.store.purge_waiting(id, PURGED_AT_ONCE, self.clock.now()).await?;
+            let purged = self.store.cancel_waiting(id, PURGED_AT_ONCE, self.clock.now()).await?;
             count += purged;
             if purged < u64::from(PURGED_AT_ONCE) {
                 return Ok(count);

@@ -88,16 +88,4 @@ impl Store {
             total: total.unsigned_abs(),
         })
     }
-
-    /// Ends some of an endpoint's waiting deliveries as cancelled, those that nodes have in memory too. Returns how many; fewer
-    /// than `limit` means that none is left.
-    pub async fn purge_waiting(&self, endpoint: EndpointId, limit: u32, now: Timestamp) -> Result<u64, Error> {
-        on!(self, |pool| sqlx::query(sql::PURGE_WAITING)
-            .bind(endpoint.as_uuid())
-            .bind(now.as_micros())
-            .bind(i64::from(limit))
-            .execute(pool)
-            .await
-            .map(|done| done.rows_affected()))
-    }
 }

@@ -61,6 +61,16 @@ impl Store {
             .map(|done| done.rows_affected()))?)
     }
 
+    /// Ends what nodes have in memory for an endpoint as cancelled. Returns how many.
+    pub async fn cancel_leased(&self, endpoint: EndpointId, now: Timestamp) -> Result<u64, Error> {
+        Ok(on!(self, |pool| sqlx::query(sql::CANCEL_LEASED)
+            .bind(endpoint.as_uuid())
+            .bind(now.as_micros())
+            .execute(pool)
+            .await
+            .map(|done| done.rows_affected()))?)
+    }
+
     /// Senders with unleased pending events, each with the time the first of them is due.
     pub async fn senders_with_pending(&self) -> Result<Vec<(SenderId, Timestamp)>, Error> {
         let rows: Vec<(Uuid, i64)> = on!(self, |pool| sqlx::query_as(sql::SELECT_SENDERS_WITH_PENDING).fetch_all(pool).await)?;

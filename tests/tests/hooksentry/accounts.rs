@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use hookyard_tests::{database::Kind, on_both_databases};
+use hookyard_tests::{
+    database::Kind,
+    host::TestHost,
+    on_both_databases, server,
+    setup::{SetupFile, Tenant},
+};
 use http::Method;
 use serde_json::json;
 
@@ -18,6 +23,7 @@ on_both_databases!(
     a_new_password_and_a_deactivation_log_out_everywhere,
     the_last_owner_stays_one,
     an_invite_makes_one_user,
+    the_operator_lets_people_into_a_tenant_of_the_set_up_file,
 );
 
 async fn a_tenant_comes_with_its_owner(kind: Kind) {
@@ -234,4 +240,63 @@ async fn an_invite_makes_one_user(kind: Kind) {
     let body = json!({ "email": "late@acme.example", "password": PASSWORD });
     let path = format!("/api/v1/invites/{}/register", text(&late["token"]));
     assert_eq!(yard.call(Method::POST, &path, None, Some(&body)).await.status, 409, "expired");
+}
+
+async fn the_operator_lets_people_into_a_tenant_of_the_set_up_file(kind: Kind) {
+    let host = TestHost::builder(kind)
+        .setup(SetupFile::new().tenant(Tenant::named("acme")))
+        .config(|config| config.registration = hookyard::config::Registration::Closed)
+        .start()
+        .await;
+    let yard = Yard { host };
+    let file = yard.host.database().folder().join("password");
+    std::fs::write(&file, format!("{PASSWORD}\n")).expect("it is written");
+    let file = file.to_string_lossy().into_owned();
+    let run = async |args: &[&str]| {
+        let output = server::run(yard.host.database(), &[&["users"], args].concat()).await;
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
+        )
+    };
+    let create = [
+        "create",
+        "--tenant",
+        "acme",
+        "--email",
+        "Ana@Acme.example",
+        "--role",
+        "owner",
+        "--password-file",
+        &file,
+    ];
+    let (code, told) = run(&create).await;
+    assert_eq!(code, Some(0), "{told}");
+    let (code, told) = run(&create).await;
+    assert_eq!(code, Some(2), "one address is one user: {told}");
+    let owner = yard.log_in("ana@acme.example").await;
+    assert_eq!(
+        yard.get(&format!("/api/v1/tenants/{}", owner.tenant), &owner).await.json()["name"],
+        "acme"
+    );
+    let (_, told) = run(&["list", "--tenant", "acme", "--format", "json"]).await;
+    assert!(told.contains("ana@acme.example") && told.contains("owner"), "{told}");
+    std::fs::write(&file, "another one").expect("it is written");
+    let (code, told) = run(&[
+        "password",
+        "--tenant",
+        "acme",
+        "--email",
+        "ana@acme.example",
+        "--password-file",
+        &file,
+    ])
+    .await;
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(yard.get("/api/v1/users", &owner).await.status, 401, "logged out");
+    assert_eq!(yard.try_log_in("ana@acme.example", "another one").await.status, 200);
+    let (code, told) = run(&["remove", "--tenant", "acme", "--email", "ana@acme.example"]).await;
+    assert_eq!(code, Some(2), "the last owner: {told}");
+    let (code, told) = run(&["list", "--tenant", "nobody"]).await;
+    assert_eq!(code, Some(3), "{told}");
 }

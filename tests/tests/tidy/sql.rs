@@ -127,6 +127,31 @@ fn whose_work_waits_is_found_on_sqlite_without_sorting_the_backlog() {
     }
 }
 
+/// A filter by destination walked over all deliveries of the tenant, and over all of the destination's for each event of a page.
+#[test]
+fn a_search_reads_no_table_as_a_whole_on_sqlite_and_each_event_by_its_own_deliveries() {
+    let connection = sqlite_with_the_schema();
+    let searches: Vec<_> = all().filter(|(name, ..)| name.starts_with("SEARCH_")).collect();
+    assert!(!searches.is_empty());
+    for (name, _, statement) in searches {
+        let plan = explained(&connection, "EXPLAIN QUERY PLAN", statement, 3);
+        let told = plan.join("\n");
+        // The names of tables in these statements; those of what was found before are others.
+        for table in ["d", "e", "w", "x", "y", "z", "v", "route_work", "decision", "delivery_work"] {
+            assert!(!plan.iter().any(|step| step == &format!("SCAN {table}")), "{name}:\n{told}");
+        }
+        for (alias, index) in [
+            ("x", "delivery_of_endpoint"),
+            ("y", "delivery_of_event"),
+            ("z", "delivery_of_event"),
+            ("e", "event_of_tenant"),
+        ] {
+            let by = plan.iter().filter(|step| step.starts_with(&format!("SEARCH {alias} ")));
+            assert!(by.into_iter().all(|step| step.contains(index)), "{name}:\n{told}");
+        }
+    }
+}
+
 /// A CHECK with a list of more than two words cost 2 us at every insert.
 #[test]
 fn what_is_written_for_each_event_opens_no_temporary_table_on_sqlite() {

@@ -201,6 +201,7 @@ async fn remove(State(desk): State<Arc<Desk>>, PathText(endpoint): PathText, req
     let person = desk.person_who_may(Deed::Govern, request.headers()).await?;
     theirs(&desk, &person, endpoint).await?;
     // What waits is cancelled now and not when it is due; what comes in between is cancelled by whoever finds the endpoint gone.
+    desk.edge.deliveries.withdraw(endpoint);
     desk.edge.manage.purge_endpoint(scope(&person), endpoint).await?;
     desk.edge.manage.delete_endpoint(scope(&person), endpoint).await?;
     Ok(answers::done())

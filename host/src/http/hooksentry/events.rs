@@ -236,11 +236,13 @@ async fn replay(State(desk): State<Arc<Desk>>, PathText(event): PathText, reques
     Ok(Json(render(&desk, &person, &view).await?).into_response())
 }
 
-/// Cancels what waits for a destination. An attempt that is under way may still arrive; nothing follows it.
+/// Cancels what waits for a destination. An attempt that is under way, or that another node has next in memory, may still
+/// arrive; nothing follows it.
 async fn purge(State(desk): State<Arc<Desk>>, PathText(endpoint): PathText, request: Request) -> Result<Response, Refused> {
     let endpoint: EndpointId = id(&endpoint)?;
     let person = desk.person_who_may(Deed::Govern, request.headers()).await?;
     destinations::theirs(&desk, &person, endpoint).await?;
+    desk.edge.deliveries.withdraw(endpoint);
     desk.edge.manage.purge_endpoint(scope(&person), endpoint).await?;
     Ok(answers::done())
 }

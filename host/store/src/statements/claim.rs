@@ -56,6 +56,11 @@ statements! {
         "UPDATE delivery_work SET state = 'cancelled', completed_at = $2 WHERE delivery_id IN (SELECT delivery_id FROM delivery_work \
          WHERE endpoint_id = $1 AND state = 'waiting' AND lease IS NULL ORDER BY due_at LIMIT $3) AND state = 'waiting' AND lease IS NULL";
 
+    /// What nodes have in memory for an endpoint ends by name as well: a result that comes afterwards has lost its lease (D2).
+    Both CANCEL_LEASED =
+        "UPDATE delivery_work SET state = 'cancelled', completed_at = $2, lease = NULL \
+         WHERE lease IN (SELECT id FROM node) AND endpoint_id = $1 AND state = 'waiting'";
+
     // -- events -------------------------------------------------------------------------------------------------------
 
     /// Senders with unleased pending events and when the first of them is due; steps as [`SELECT_WAITING_ENDPOINTS`] does.

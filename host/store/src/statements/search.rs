@@ -24,10 +24,10 @@ macro_rules! all_events {
 macro_rules! events_of_endpoint {
     () => {
         concat!(
-            "SELECT DISTINCT d.event_id AS id FROM (SELECT x.event_id FROM delivery x WHERE x.endpoint_id = $4 AND x.tenant_id = $1 AND x.id >= $2 \
+            "SELECT DISTINCT q.event_id AS id FROM (SELECT x.event_id, x.tenant_id FROM delivery x WHERE x.endpoint_id = $4 AND x.id >= $2 \
              AND x.event_id BETWEEN $2 AND $3 ORDER BY x.id DESC LIMIT ",
             looked_through!(),
-            ") d",
+            ") q WHERE q.tenant_id = $1",
         )
     };
 }
@@ -156,7 +156,7 @@ macro_rules! page {
         concat!(
             "SELECT p.id FROM (",
             $events,
-            ") p WHERE (p.id = $4 OR $4 IS NULL OR EXISTS (SELECT 1 FROM delivery z WHERE z.event_id = p.id AND z.endpoint_id = $4)) ORDER BY p.id ",
+            ") p WHERE (p.id = $4 OR $4 IS NULL OR $4 IN (SELECT z.endpoint_id FROM delivery z WHERE z.event_id = p.id)) ORDER BY p.id ",
             $order,
             " LIMIT $5 OFFSET $6",
         )
@@ -168,7 +168,7 @@ macro_rules! count {
         concat!(
             "SELECT COUNT(*) FROM (SELECT 1 FROM (",
             $events,
-            ") p WHERE (p.id = $4 OR $4 IS NULL OR EXISTS (SELECT 1 FROM delivery z WHERE z.event_id = p.id AND z.endpoint_id = $4)) LIMIT $5 OFFSET $6) n",
+            ") p WHERE (p.id = $4 OR $4 IS NULL OR $4 IN (SELECT z.endpoint_id FROM delivery z WHERE z.event_id = p.id)) LIMIT $5 OFFSET $6) n",
         )
     };
 }
@@ -198,8 +198,4 @@ statements! {
     Both SEARCH_CANCELLED_UP = page!(cancelled_events!(), "ASC");
     Both SEARCH_CANCELLED_DOWN = page!(cancelled_events!(), "DESC");
     Both SEARCH_CANCELLED_COUNT = count!(cancelled_events!());
-    /// Ends what waits for an endpoint by name, in memory or not: a result that comes afterwards has lost its lease (D2).
-    Both PURGE_WAITING =
-        "UPDATE delivery_work SET state = 'cancelled', completed_at = $2, lease = NULL WHERE delivery_id IN (SELECT delivery_id FROM delivery_work \
-         WHERE endpoint_id = $1 AND state = 'waiting' ORDER BY due_at LIMIT $3) AND state = 'waiting'";
 }
