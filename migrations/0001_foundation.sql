@@ -230,6 +230,8 @@ CREATE TABLE session (
     -- SHA-256 of the refresh token that is good now, and of the one before it: who uses that again may be a thief.
     hash BYTEA NOT NULL,
     previous_hash BYTEA,
+    -- The password that opened it, as it is kept: with another one of its user the session is over.
+    password_hash TEXT NOT NULL,
     refreshed_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     created_at BIGINT NOT NULL

@@ -253,8 +253,15 @@ async fn tidy_up(store: Store, manage: Manage, clock: Clock, closing: Cancellati
                 }
             }
         }
-        if let Err(error) = store.forget_sessions(clock.now()).await {
-            tracing::warn!(%error, "cannot forget sessions whose time is over");
+        loop {
+            match store.forget_sessions(clock.now()).await {
+                Ok(forgotten) if forgotten > 0 && !closing.is_cancelled() => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot forget sessions whose time is over");
+                    break;
+                }
+            }
         }
         if let Err(error) = manage.suspend_endpoints().await {
             tracing::warn!(%error, "cannot see which endpoints have failed for too long");

@@ -82,7 +82,7 @@ pub fn keys(given: Option<&str>, data_dir: &std::path::Path) -> anyhow::Result<K
     Ok(Keys {
         seal,
         seed: derived("plugin seed"),
-        tokens: derived("access tokens"),
+        tokens: *ContentHash::of(format!("hookyard access tokens {}", text.trim().to_ascii_lowercase()).as_bytes()).as_bytes(),
     })
 }
 

@@ -245,13 +245,13 @@ impl Snapshot {
         }
     }
 
-    /// Those it names. Of a sender that names none: its own endpoint alone, where it has one and no plugin that could choose
-    /// others, else all of its environment.
+    /// Its own endpoint alone, where it has one and no plugin that could choose others; else those it names, and its own; else
+    /// all of its environment.
     fn reach_of<'a>(&'a self, sender: &SenderSettings, by_name: &mut HashMap<EnvironmentId, HashMap<&'a str, &'a Arc<Endpoint>>>) -> Reach {
         let everywhere = self.subscribers.get(&sender.environment);
         let own = sender.endpoint.and_then(|id| self.endpoints.get(&id));
         match (&sender.endpoint_names, sender.endpoint, &sender.plugin) {
-            (None, Some(_), None) => return own.cloned().map(Reach::only).unwrap_or_default(),
+            (_, Some(_), None) => return own.cloned().map(Reach::only).unwrap_or_default(),
             (None, _, _) => return everywhere.cloned().unwrap_or_default(),
             (Some(_), _, _) => {}
         }

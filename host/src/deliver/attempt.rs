@@ -62,7 +62,7 @@ pub(super) async fn make(
     let deadline = endpoint.profile.attempt_deadline(egress.deadline());
     let began = tokio::time::Instant::now();
     let auth = match &endpoint.auth {
-        Some(auth) => match outbound_auth::header(auth, egress, deadline).await {
+        Some(auth) => match outbound_auth::header(auth, egress, deadline / 2).await {
             Ok(header) => Some(header),
             Err(failure) => return Made::failed(failure),
         },

@@ -74,14 +74,16 @@ pub struct Payload {
 /// Takes bodies in. Cheap to clone; clones share one bound on memory.
 #[derive(Clone)]
 pub struct Intake {
-    bodies: Bodies,
+    payloads: Bodies,
+    documents: Bodies,
     payload_bytes_max: usize,
 }
 
 impl Intake {
     pub fn new(payload_bytes_max: usize) -> Self {
         Self {
-            bodies: Bodies::new(),
+            payloads: Bodies::of_payloads(),
+            documents: Bodies::of_documents(),
             payload_bytes_max,
         }
     }
@@ -91,7 +93,7 @@ impl Intake {
     /// # Errors
     /// [`Refused`], at the first bound that is passed.
     pub async fn payload(&self, headers: &HeaderMap, body: Body) -> Result<Payload, Refused> {
-        let Received { bytes, memory } = self.receive(headers, body, self.payload_bytes_max).await?;
+        let Received { bytes, memory } = receive(&self.payloads, headers, body, self.payload_bytes_max).await?;
         parse::<IgnoredAny>(&bytes)?;
         Ok(Payload {
             content_type: content_type_of(headers).to_owned(),
@@ -105,7 +107,7 @@ impl Intake {
     /// # Errors
     /// [`Refused`], at the first bound that is passed.
     pub async fn bytes(&self, headers: &HeaderMap, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Refused> {
-        let Received { bytes, memory } = self.receive(headers, body, self.payload_bytes_max).await?;
+        let Received { bytes, memory } = receive(&self.payloads, headers, body, self.payload_bytes_max).await?;
         Ok((bytes, memory))
     }
 
@@ -114,16 +116,16 @@ impl Intake {
     /// # Errors
     /// [`Refused`], at the first bound that is passed.
     pub async fn document<T: DeserializeOwned>(&self, headers: &HeaderMap, body: Body) -> Result<T, Refused> {
-        let received = self.receive(headers, body, DOCUMENT_BYTES_MAX).await?;
+        let received = receive(&self.documents, headers, body, DOCUMENT_BYTES_MAX).await?;
         parse(&received.bytes)
     }
+}
 
-    async fn receive(&self, headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Received, Refused> {
-        let announced = headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse().ok());
-        self.bodies.receive(announced, body, bytes_max).await
-    }
+async fn receive(pool: &Bodies, headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Received, Refused> {
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
+    pool.receive(announced, body, bytes_max).await
 }
 
 /// The idempotency key in a dialect's header. A blank one counts as none. Of several such headers the first counts: no

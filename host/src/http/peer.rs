@@ -57,6 +57,8 @@ impl TrustedProxies {
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
+        // A listener of both kinds tells an IPv4 address as an IPv6 one.
+        let address = address.to_canonical();
         self.0.iter().any(|range| range.contains(address))
     }
 }

@@ -63,8 +63,12 @@ impl<Key: Eq + Hash> Windows<Key> {
 
     /// It did not count after all.
     pub fn give_back(&self, key: &Key) {
-        if let Some(count) = self.counts().get_mut(key) {
+        let mut counts = self.counts();
+        if let Some(count) = counts.get_mut(key) {
             count.count = count.count.saturating_sub(1);
+            if count.count == 0 {
+                counts.remove(key);
+            }
         }
     }
 

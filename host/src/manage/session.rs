@@ -9,9 +9,12 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use hookyard_domain::{ContentHash, SessionId, Timestamp};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use super::{Refusal, User, check, password};
@@ -29,8 +32,9 @@ const ISSUER: &str = "hookyard";
 const AUDIENCE: &str = "hookyard";
 /// How long after its use a refresh token may come again without harm: two pages of one person refresh at the same moment.
 const REUSE_GRACE: Duration = Duration::from_secs(10);
-/// A refresh token is its session's id and so many random bytes.
-const RANDOM_BYTES: usize = 32;
+/// A refresh token is its session's id, so many random bytes, and the seal of both.
+const RANDOM_BYTES: usize = 16;
+const SEAL_BYTES: usize = 16;
 
 /// What a log-in gives.
 #[derive(Debug)]
@@ -72,6 +76,8 @@ pub struct Sessions {
     clock: Clock,
     signs: EncodingKey,
     checks: DecodingKey,
+    /// Tells refresh tokens that were given out from those that were made up.
+    seals: [u8; 32],
 }
 
 impl Sessions {
@@ -82,6 +88,7 @@ impl Sessions {
             clock,
             signs: EncodingKey::from_secret(key),
             checks: DecodingKey::from_secret(key),
+            seals: *ContentHash::of(&[b"refresh tokens".as_slice(), key].concat()).as_bytes(),
         }
     }
 
@@ -95,7 +102,7 @@ impl Sessions {
         let user = User::of(&row).filter(|user| user.active).ok_or(NOBODY)?;
         let now = self.clock.now();
         let session = SessionId::new_v7(now, rand::random());
-        let refresh = new_refresh_token(session);
+        let refresh = self.new_refresh_token(session);
         let expires_at = now.plus(REFRESH_LASTS);
         if !self.store.open_session(session, &row, hash(&refresh), expires_at, now).await? {
             return Err(NOBODY);
@@ -109,19 +116,20 @@ impl Sessions {
     /// [`Refusal::NotFound`]: the token is unknown, ran out, was used, or its user may not log in any more.
     pub async fn refresh(&self, token: &str, role_word: impl Fn(&User) -> &'static str) -> Result<Tokens, Refusal> {
         let now = self.clock.now();
-        let session = session_of(token).ok_or(NOBODY)?;
+        let session = self.session_of(token).ok_or(NOBODY)?;
         let (row, user) = self.active(session, now).await?;
-        let refresh = new_refresh_token(session);
+        let refresh = self.new_refresh_token(session);
         let expires_at = now.plus(REFRESH_LASTS);
         let used = ContentHash::of(token.as_bytes());
-        if row.previous_hash == Some(used) && now.since(row.refreshed_at) >= REUSE_GRACE {
+        let just_replaced = row.previous_hash == Some(used) && now.since(row.refreshed_at) < REUSE_GRACE;
+        if row.hash != used && !just_replaced {
             tracing::warn!(user = %user.id, tenant = %user.tenant, "a refresh token was used again; its session is closed");
             self.store.close_session(session).await?;
             return Err(NOBODY);
         }
         match self.store.refresh_session(row.id, used, hash(&refresh), expires_at, now).await? {
             Refreshed::Done => Ok(self.tokens(session, &user, role_word(&user), refresh, expires_at)),
-            // Used at the same moment by another request, or never given out.
+            // Used a moment ago by another request.
             Refreshed::UsedBefore => Err(NOBODY),
         }
     }
@@ -131,7 +139,7 @@ impl Sessions {
     /// # Errors
     /// [`Refusal::NotFound`]: the refresh token is not one of this person's that is good now.
     pub async fn log_out(&self, person: &Person, token: &str) -> Result<(), Refusal> {
-        let session = session_of(token).ok_or(NOBODY)?;
+        let session = self.session_of(token).ok_or(NOBODY)?;
         let row = self.store.session(session, self.clock.now()).await?.ok_or(NOBODY)?;
         if row.user.id != person.user.id || row.hash != ContentHash::of(token.as_bytes()) {
             return Err(NOBODY);
@@ -172,6 +180,28 @@ impl Sessions {
         Ok((row, user))
     }
 
+    fn new_refresh_token(&self, session: SessionId) -> SecretText {
+        let mut bytes = session.as_uuid().as_bytes().to_vec();
+        bytes.extend_from_slice(&rand::random::<[u8; RANDOM_BYTES]>());
+        let seal = self.seal(&bytes);
+        bytes.extend_from_slice(&seal);
+        SecretText::new(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// The session of a refresh token that was given out, whether or not it is still good.
+    fn session_of(&self, token: &str) -> Option<SessionId> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (text, seal) = bytes.split_at_checked(16 + RANDOM_BYTES)?;
+        let genuine: bool = seal.ct_eq(&self.seal(text)).into();
+        genuine.then(|| SessionId::from_uuid(Uuid::from_slice(&text[..16]).expect("16 bytes are a UUID")))
+    }
+
+    fn seal(&self, text: &[u8]) -> [u8; SEAL_BYTES] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.seals).expect("any length will do");
+        mac.update(text);
+        *mac.finalize().into_bytes().first_chunk().expect("a hash is longer than a seal")
+    }
+
     fn tokens(&self, session: SessionId, user: &User, role: &str, refresh: SecretText, expires_at: Timestamp) -> Tokens {
         let now = self.clock.now();
         let claims = Claims {
@@ -194,19 +224,6 @@ impl Sessions {
     }
 }
 
-fn new_refresh_token(session: SessionId) -> SecretText {
-    let mut bytes = session.as_uuid().as_bytes().to_vec();
-    bytes.extend_from_slice(&rand::random::<[u8; RANDOM_BYTES]>());
-    SecretText::new(URL_SAFE_NO_PAD.encode(bytes))
-}
-
-/// The session a refresh token says it is of.
-fn session_of(token: &str) -> Option<SessionId> {
-    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
-    let (id, random) = bytes.split_at_checked(16)?;
-    (random.len() == RANDOM_BYTES).then(|| SessionId::from_uuid(Uuid::from_slice(id).expect("16 bytes are a UUID")))
-}
-
 fn hash(token: &SecretText) -> ContentHash {
     ContentHash::of(token.expose().as_bytes())
 }
@@ -215,14 +232,22 @@ fn hash(token: &SecretText) -> ContentHash {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_refresh_token_names_its_session_and_nothing_else_does() {
+    #[tokio::test]
+    async fn a_refresh_token_names_its_session_and_cannot_be_made_up() {
+        let folder = tempfile::tempdir().expect("a folder is made");
+        let location = crate::store::Location::Sqlite(folder.path().join("hookyard.db"));
+        let clock = Clock::default();
+        let (node, seal) = (Store::new_node_id(clock.now()), crate::store::SealKey::from_bytes(&[1; 32]));
+        let store = Store::open(&location, node, seal, clock.now()).await.expect("it opens");
+        let sessions = Sessions::new(store.clone(), clock.clone(), &[7; 32]);
         let session = SessionId::new_v7(Timestamp::EPOCH, [7; 10]);
-        let token = new_refresh_token(session);
-        assert_eq!(session_of(token.expose()), Some(session));
-        assert_ne!(token, new_refresh_token(session));
+        let token = sessions.new_refresh_token(session);
+        assert_eq!(sessions.session_of(token.expose()), Some(session));
+        assert_ne!(token, sessions.new_refresh_token(session));
         for other in ["", "x", &token.expose()[1..], &format!("{}AAAA", token.expose()), "é"] {
-            assert_eq!(session_of(other), None, "{other}");
+            assert_eq!(sessions.session_of(other), None, "{other}");
         }
+        let of_another_key = Sessions::new(store, clock, &[8; 32]);
+        assert_eq!(of_another_key.session_of(token.expose()), None);
     }
 }

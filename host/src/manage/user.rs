@@ -123,6 +123,9 @@ impl Manage {
             if let Some(active) = change.active {
                 if active { ACTIVE } else { "inactive" }.clone_into(&mut row.status);
             }
+            if (&row.email, &row.password_hash, &row.role, &row.status) == (&old.email, &old.password_hash, &old.role, &old.status) {
+                return User::of(&old).ok_or(NO_USER);
+            }
             row.log_out = password_hash.is_some() || (&row.role, &row.status) != (&old.role, &old.status);
             let mut changes = vec![Change::Put {
                 row: Row::User(row.clone()),

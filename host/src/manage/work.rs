@@ -3,8 +3,11 @@
 use hookyard_domain::{DeliveryId, DeliveryState, EndpointId, EventId, EventState, Scope, SenderId, Timestamp};
 use uuid::Uuid;
 
-use super::{Manage, Refusal};
-use crate::{configuration::Snapshot, store::SetAside};
+use super::{Manage, NO_ENDPOINT, Refusal, within};
+use crate::{
+    configuration::{Endpoint, Snapshot},
+    store::SetAside,
+};
 
 /// Deliveries that are purged in one transaction: some ten milliseconds, so that no other write waits long.
 const PURGED_AT_ONCE: u32 = 1_000;
@@ -105,17 +108,18 @@ impl Manage {
         Ok(blocked.collect())
     }
 
-    /// Ends everything that waits for an endpoint as cancelled, some at a time, those that nodes have in memory too: an attempt
-    /// under way may still arrive, and nothing follows it. Returns how many there were.
-    pub async fn purge_endpoint(&self, scope: Scope, id: EndpointId) -> Result<u64, Refusal> {
-        self.endpoint(scope, id).await?;
-        let mut count = self.store.cancel_leased(id, self.clock.now()).await?;
+    /// Ends everything that waits for an endpoint as cancelled, some at a time, what nodes have in memory too: an attempt under way
+    /// may still arrive, and nothing follows it. Returns how many there were. A claim at the same moment may have taken some:
+    /// ask again until there are none.
+    pub async fn purge_endpoint(&self, scope: Scope, endpoint: &Endpoint) -> Result<u64, Refusal> {
+        within(scope, endpoint.tenant_id, NO_ENDPOINT)?;
+        let mut count = 0;
         loop {
-            let purged = self.store.cancel_waiting(id, PURGED_AT_ONCE, self.clock.now()).await?;
-            count += purged;
-            if purged < u64::from(PURGED_AT_ONCE) {
-                return Ok(count);
+            let purged = self.store.cancel_waiting(endpoint.id, PURGED_AT_ONCE, self.clock.now()).await?;
+            if purged == 0 {
+                return Ok(count + self.store.cancel_leased(endpoint.id, self.clock.now()).await?);
             }
+            count += purged;
         }
     }
 

@@ -21,7 +21,7 @@ use super::{
     queue::{Owner, Queued},
 };
 use crate::{
-    configuration::{MappingFailure, Sender, Snapshot},
+    configuration::{MappingFailure, Reach, Sender, Snapshot},
     explanation::not_handled,
     installed::{Active, Slot},
     mapping,
@@ -90,7 +90,24 @@ pub(super) fn decide(parts: &Parts, breakers: &Breakers, log: &FailureLog, snaps
         }
         .into();
     };
-    let candidates = || sender.reach.candidates(&event.event_type);
+    let own = sender.endpoint.and_then(|id| snapshot.endpoints.get(&id));
+    if own.is_none()
+        && sender
+            .endpoint
+            .is_some_and(|id| snapshot.set_aside().any(|row| row.id == id.as_uuid()))
+    {
+        // Its destination is there and cannot be read: that passes, and the event with it would not come back.
+        return Step::Postpone {
+            due_at: now.plus(UNKNOWN_WAIT),
+            failures: held.failures,
+        }
+        .into();
+    }
+    // Where no plugin chooses, what comes for a sender with a destination of its own goes there and nowhere else.
+    let candidates = || match own {
+        Some(own) => Reach::only(Arc::clone(own)).candidates(&event.event_type),
+        None => sender.reach.candidates(&event.event_type),
+    };
     let mapped = match mapped(sender, event) {
         Ok(mapped) => mapped,
         Err(failure) => {

@@ -49,8 +49,8 @@ impl Store {
         ))
     }
 
-    /// Ends some of an endpoint's waiting deliveries as cancelled. Returns how many; fewer than `limit` means that none is
-    /// left but those a node has in memory.
+    /// Ends some of an endpoint's waiting deliveries as cancelled. Returns how many: none means that none is
+    /// left but those a node has in memory or is just claiming.
     pub async fn cancel_waiting(&self, endpoint: EndpointId, limit: u32, now: Timestamp) -> Result<u64, Error> {
         Ok(on!(self, |pool| sqlx::query(sql::CANCEL_WAITING)
             .bind(endpoint.as_uuid())

@@ -10,12 +10,19 @@ use axum::{
 use hookyard_domain::{Scope, TenantId, UserId};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
 
 use super::answers::Refused;
 use crate::{
+    configuration::Endpoint,
     http::{Edge, intake, peer::TrustedProxies, principal, windows::Windows},
     manage::{Deed, Person, Refusal, Role},
 };
+
+/// Pages of events read at once, all tenants' together.
+const PAGES_AT_ONCE: usize = 4;
+/// Rounds of a purge: each but the first finds only what was being claimed in the one before.
+const PURGES_MAX: u32 = 20;
 
 /// The edge with the limits of the routes that need no log-in (docs/contracts/hooksentry.md, section 3.7).
 pub struct Desk {
@@ -27,6 +34,8 @@ pub struct Desk {
     pub tenants: Windows<IpAddr>,
     /// Uses of invites.
     pub registrations: Windows<IpAddr>,
+    /// Pages of events being read: each may hold many payloads.
+    pub pages: Semaphore,
 }
 
 impl Desk {
@@ -37,6 +46,7 @@ impl Desk {
             logins_by_email: Windows::new(10, Duration::from_mins(5)),
             tenants: Windows::new(5, Duration::from_hours(1)),
             registrations: Windows::new(10, Duration::from_hours(1)),
+            pages: Semaphore::new(PAGES_AT_ONCE),
         }
     }
 
@@ -96,6 +106,21 @@ impl<S: Send + Sync> FromRequestParts<S> for PathText {
         let Path(text) = Path::from_request_parts(head, state).await.map_err(|_| Refused::NoSuchPath)?;
         Ok(Self(text))
     }
+}
+
+/// Cancels what waits for an endpoint, and what comes back while it does so.
+///
+/// # Errors
+/// The database is away; some may be cancelled.
+pub async fn purge(desk: &Desk, person: &Person, endpoint: &Endpoint) -> Result<(), Refused> {
+    for _ in 0..PURGES_MAX {
+        let purged = desk.edge.manage.purge_endpoint(scope(person), endpoint).await?;
+        desk.edge.deliveries.withdraw(endpoint.id);
+        if purged == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// What is somebody's own, or is told to be another's: the contract tells the two apart (docs/contracts/hooksentry.md, section 15.2).

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::{
     answers::{self, Refused},
     auth_kinds,
-    desk::{Desk, PathText, id, own, required, scope},
+    desk::{self, Desk, PathText, id, own, required, scope},
     lists::Query,
     words,
 };
@@ -199,11 +199,10 @@ async fn change(State(desk): State<Arc<Desk>>, PathText(endpoint): PathText, req
 async fn remove(State(desk): State<Arc<Desk>>, PathText(endpoint): PathText, request: Request) -> Result<Response, Refused> {
     let endpoint: EndpointId = id(&endpoint)?;
     let person = desk.person_who_may(Deed::Govern, request.headers()).await?;
-    theirs(&desk, &person, endpoint).await?;
-    // What waits is cancelled now and not when it is due; what comes in between is cancelled by whoever finds the endpoint gone.
-    desk.edge.deliveries.withdraw(endpoint);
-    desk.edge.manage.purge_endpoint(scope(&person), endpoint).await?;
-    desk.edge.manage.delete_endpoint(scope(&person), endpoint).await?;
+    let endpoint = theirs(&desk, &person, endpoint).await?;
+    desk.edge.manage.delete_endpoint(scope(&person), endpoint.id).await?;
+    // Now, and not when it is due and whoever wants to deliver it finds the endpoint gone.
+    desk::purge(&desk, &person, &endpoint).await?;
     Ok(answers::done())
 }
 

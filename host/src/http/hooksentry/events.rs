@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     answers::{self, Refused},
-    desk::{Desk, PathText, id, own, scope},
+    desk::{self, Desk, PathText, id, own, scope},
     destinations,
     lists::{self, Query},
     words,
@@ -158,16 +158,18 @@ async fn list(State(desk): State<Arc<Desk>>, request: Request) -> Result<Respons
     let found = desk.edge.store.search_events(&search).await?;
     let mut items = Vec::with_capacity(found.events.len());
     let mut bytes = 0;
+    let _turn = desk.pages.acquire().await.expect("it is never closed");
     for event in found.events {
         // Deleted meanwhile, by age: it is no longer of the list.
         if let Some(event) = desk.edge.store.event(scope(&person), event).await? {
-            bytes += event.payload_bytes;
-            if bytes > LIST_BYTES_MAX && !items.is_empty() {
+            if bytes + event.payload_bytes > LIST_BYTES_MAX && !items.is_empty() {
                 break;
             }
             let mut item = render(&desk, &person, &event).await?;
             // Beside the payload once more it would double the page.
             item.as_object_mut().map(|item| item.remove("acceptedPayload"));
+            // What a mapping or a plugin made may be larger than what was accepted.
+            bytes += item["payload"].as_str().map_or(0, |payload| payload.len() as u64);
             items.push(item);
         }
     }
@@ -241,8 +243,7 @@ async fn replay(State(desk): State<Arc<Desk>>, PathText(event): PathText, reques
 async fn purge(State(desk): State<Arc<Desk>>, PathText(endpoint): PathText, request: Request) -> Result<Response, Refused> {
     let endpoint: EndpointId = id(&endpoint)?;
     let person = desk.person_who_may(Deed::Govern, request.headers()).await?;
-    destinations::theirs(&desk, &person, endpoint).await?;
-    desk.edge.deliveries.withdraw(endpoint);
-    desk.edge.manage.purge_endpoint(scope(&person), endpoint).await?;
+    let endpoint = destinations::theirs(&desk, &person, endpoint).await?;
+    desk::purge(&desk, &person, &endpoint).await?;
     Ok(answers::done())
 }

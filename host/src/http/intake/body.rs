@@ -14,6 +14,8 @@ use super::Refused;
 
 /// Memory for bodies being received and committed, in steps of [`STEP_BYTES`]: 256 MiB.
 const STEPS_MAX: usize = 16 * 1_024;
+/// The same for documents: 32 MiB.
+const DOCUMENT_STEPS_MAX: usize = 2 * 1_024;
 /// What a body takes at a time; most webhooks fit in one step.
 const STEP_BYTES: usize = 16 * 1_024;
 /// How long a body may take to arrive: a slow sender holds its share of memory no longer.
@@ -32,9 +34,19 @@ pub struct Bodies {
 }
 
 impl Bodies {
-    pub fn new() -> Self {
+    /// The pool of payloads.
+    pub fn of_payloads() -> Self {
+        Self::of(STEPS_MAX)
+    }
+
+    /// The pool of documents, which strangers send too, such as log-ins: they take no memory from payloads.
+    pub fn of_documents() -> Self {
+        Self::of(DOCUMENT_STEPS_MAX)
+    }
+
+    fn of(steps: usize) -> Self {
         Self {
-            steps: Arc::new(Semaphore::new(STEPS_MAX)),
+            steps: Arc::new(Semaphore::new(steps)),
         }
     }
 
@@ -110,7 +122,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_takes_what_it_uses_and_gives_it_back() {
-        let bodies = Bodies::new();
+        let bodies = Bodies::of_payloads();
         let received = bodies.receive(None, pieces(&[10, 20_000, 30_000]), 1_000_000).await.ok();
         assert_eq!(received.as_ref().map(|received| received.bytes.len()), Some(50_010));
         assert_eq!(bodies.steps.available_permits(), STEPS_MAX - 4);
@@ -120,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn size_is_bounded_announced_or_not() {
-        let bodies = Bodies::new();
+        let bodies = Bodies::of_payloads();
         let too_large = Some(Refused::TooLarge { bytes_max: 100 });
         assert_eq!(bodies.receive(Some(101), pieces(&[]), 100).await.err(), too_large);
         assert_eq!(bodies.receive(None, pieces(&[60, 41]), 100).await.err(), too_large);
@@ -130,7 +142,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_memory_a_body_is_refused_and_not_half_taken() {
-        let bodies = Bodies::new();
+        let bodies = Bodies::of_payloads();
         let others = bodies.take(STEPS_MAX - 2).ok();
         let received = bodies.receive(None, pieces(&[10_000, 50_000]), 1_000_000).await;
         assert_eq!(received.err(), Some(Refused::Busy));

@@ -59,7 +59,7 @@ statements! {
     /// What nodes have in memory for an endpoint ends by name as well: a result that comes afterwards has lost its lease (D2).
     Both CANCEL_LEASED =
         "UPDATE delivery_work SET state = 'cancelled', completed_at = $2, lease = NULL \
-         WHERE lease IN (SELECT id FROM node) AND endpoint_id = $1 AND state = 'waiting'";
+         WHERE lease IS NOT NULL AND endpoint_id = $1 AND state = 'waiting'";
 
     // -- events -------------------------------------------------------------------------------------------------------
 

@@ -24,12 +24,12 @@ statements! {
 
     /// Inserts nothing when the user is gone, may not log in any more, or has another password than the one that was checked.
     Both INSERT_SESSION =
-        "INSERT INTO session (id, user_id, hash, refreshed_at, expires_at, created_at) SELECT $1, u.id, $3, $5, $4, $5 FROM user_account u \
+        "INSERT INTO session (id, user_id, hash, password_hash, refreshed_at, expires_at, created_at) SELECT $1, u.id, $3, u.password_hash, $5, $4, $5 FROM user_account u \
          WHERE u.id = $2 AND u.status = 'active' AND u.password_hash = $6";
     /// A session that has not run out, with its user.
     Both SELECT_SESSION =
         "SELECT s.id, s.hash, s.previous_hash, s.refreshed_at, u.id, u.tenant_id, u.email, u.password_hash, u.role, u.status, u.revision, u.created_at, u.updated_at \
-         FROM session s JOIN user_account u ON u.id = s.user_id WHERE s.id = $1 AND s.expires_at > $2";
+         FROM session s JOIN user_account u ON u.id = s.user_id AND u.password_hash = s.password_hash WHERE s.id = $1 AND s.expires_at > $2";
     /// Changes no row when the token is not the one that is good now: of two uses at once one succeeds.
     Both REFRESH_SESSION = "UPDATE session SET hash = $3, previous_hash = $2, expires_at = $4, refreshed_at = $5 WHERE id = $1 AND hash = $2";
     Both DELETE_SESSION = "DELETE FROM session WHERE id = $1";
