@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use hookyard_domain::{EventId, Scope};
+use hookyard_domain::{DeliveryState, EventId, Scope};
 use hookyard_tests::{
     database::Kind,
     host::TestHost,
@@ -13,7 +13,9 @@ use hookyard_tests::{
     setup::{Endpoint, SetupFile, Tenant, endpoint_token},
     wait,
 };
+use sqlx::Connection as _;
 use tokio::net::UdpSocket;
+use tokio_util::sync::CancellationToken;
 
 const BODY: &str = r#"{"order": 17}"#;
 
@@ -106,6 +108,67 @@ async fn stop_without_the_database() {
     let begun = Instant::now();
     host.stop().await;
     assert!(begun.elapsed() < STOP_MAX, "stopping took {:?}", begun.elapsed());
+}
+
+/// The heartbeat once ended before the attempts in flight: a node that took longer to stop than its lease lasted was taken for
+/// dead, and what it was delivering was delivered again by another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_drains_keeps_its_leases() {
+    wait::bounded(drain_longer_than_a_lease()).await;
+}
+
+async fn drain_longer_than_a_lease() {
+    const LEASE: Duration = Duration::from_secs(2);
+    let receiver = Receiver::start().await;
+    receiver.script(
+        "/hook",
+        [Reply::After(2 * LEASE + Duration::from_secs(1), Box::new(Reply::Status(200)))],
+    );
+    let tenant = Tenant::named("acme").endpoint(Endpoint::new("hook", &receiver.url("/hook")));
+    let mut host = TestHost::builder(Kind::Postgres)
+        .setup(SetupFile::new().tenant(tenant))
+        .config(|config| {
+            config.lease = LEASE;
+            config.grace = 5 * LEASE;
+        })
+        .start()
+        .await;
+    let event = post(&host).await;
+    receiver.wait_for(1).await;
+    let clock = host.clock().clone();
+    let mut database = sqlx::PgConnection::connect(host.database().url())
+        .await
+        .expect("the cluster is there");
+    let stopping = CancellationToken::new();
+    let stopped = stopping.clone();
+    let watch = async move {
+        let mut looks = 0;
+        while !stopped.is_cancelled() {
+            let until: Option<(i64,)> = sqlx::query_as("SELECT alive_until FROM node")
+                .fetch_optional(&mut database)
+                .await
+                .expect("the database answers");
+            // The row goes at the very end, with all that is left.
+            let Some((until,)) = until else { break };
+            assert!(until > clock.now().as_micros(), "the lease ran out after {looks} looks");
+            looks += 1;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        looks
+    };
+    let stop = async {
+        host.stop().await;
+        stopping.cancel();
+    };
+    let ((), looks) = tokio::join!(stop, watch);
+    assert!(looks > 20, "it drained for longer than its lease: {looks} looks");
+    let deliveries = host
+        .store()
+        .deliveries_of_event(Scope::Operator, event)
+        .await
+        .expect("the store answers");
+    assert_eq!((deliveries[0].state, deliveries[0].attempts), (DeliveryState::Delivered, 1));
+    assert_eq!(receiver.received().len(), 1);
 }
 
 async fn post(host: &TestHost) -> EventId {
