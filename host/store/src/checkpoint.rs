@@ -56,8 +56,8 @@ struct State {
     pages: usize,
     /// Pages of log when it was last wanted.
     wanted_at: usize,
-    /// The thread has left so little that the writer should fold it in.
-    rest_is_small: bool,
+    /// The thread has left what the writer should fold in.
+    rest_is_the_writers: bool,
 }
 
 /// What the writer should do about the log before its next commit.
@@ -106,9 +106,9 @@ impl Checkpointer {
         if pages < state.wanted_at {
             // The log began anew.
             state.wanted_at = 0;
-            state.rest_is_small = false;
+            state.rest_is_the_writers = false;
         }
-        if std::mem::take(&mut state.rest_is_small) {
+        if std::mem::take(&mut state.rest_is_the_writers) {
             return Rest::Fold;
         }
         if pages >= state.wanted_at + PAGES {
@@ -147,25 +147,32 @@ impl Shared {
             state.wanted = false;
             drop(state);
             match self.fold_down(connection) {
-                Ok(left) => self.state().rest_is_small = left <= FEW_PAGES,
+                Ok(rest) => self.state().rest_is_the_writers = rest == Rest::Fold,
                 Err(error) => tracing::warn!(%error, "cannot fold the log into the database"),
             }
         }
     }
 
-    /// Pass after pass, each folding what was written during the one before, until little is left or it does not get less.
-    /// Returns how many pages are left.
-    fn fold_down(&self, connection: &Connection) -> Result<usize, Error> {
-        let mut left = usize::MAX;
+    /// Pass after pass, each folding what was written during the one before, until little is left or it does not get less:
+    /// then commits come faster than they are folded, and the writer has to do the rest. Where a reader keeps the log, nobody
+    /// can.
+    fn fold_down(&self, connection: &Connection) -> Result<Rest, Error> {
+        let (mut left, mut folded_before) = (usize::MAX, None);
         loop {
             let folded = fold(connection)?;
             let state = self.state();
             // The log may have begun anew meanwhile; then there is little in it.
             let next = state.pages.saturating_sub(folded);
-            if next <= FEW_PAGES || next >= left || state.closing {
-                return Ok(next);
+            if next <= FEW_PAGES || state.closing {
+                return Ok(Rest::Fold);
             }
-            left = next;
+            if folded_before == Some(folded) {
+                return Ok(Rest::Leave);
+            }
+            if next >= left {
+                return Ok(Rest::Fold);
+            }
+            (left, folded_before) = (next, Some(folded));
         }
     }
 }
