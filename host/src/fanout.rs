@@ -19,7 +19,8 @@ pub trait Deliveries: Send + Sync {
     fn forget(&self, endpoint: EndpointId, delivery: DeliveryId);
     /// Takes over a committed delivery that has a place. Never blocks.
     fn hand_over(&self, delivery: HeldDelivery);
-    /// Drops what waits in memory for an endpoint whose deliveries are being cancelled: no attempt is made of it.
+    /// Gives what waits in memory for an endpoint back to the table, where those that were cancelled stay so: no attempt is made
+    /// of these.
     fn withdraw(&self, endpoint: EndpointId);
     /// A delivery of this endpoint was committed without a place, or for later: the table has it, due then.
     fn left_in_table(&self, endpoint: EndpointId, due_at: Timestamp);

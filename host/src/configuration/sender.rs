@@ -127,15 +127,6 @@ impl SenderSettings {
     pub fn label(&self) -> &str {
         &self.label
     }
-
-    /// Whether this state of a sender and a later one treat an event alike: what one held, the other would hold again.
-    pub fn routes_like(&self, other: &Self) -> bool {
-        self.plugin == other.plugin
-            && self.config == other.config
-            && self.failure_policy == other.failure_policy
-            && self.mapping == other.mapping
-            && self.mapping_failure == other.mapping_failure
-    }
 }
 
 impl TryFrom<SenderRow> for SenderSettings {

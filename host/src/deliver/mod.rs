@@ -224,9 +224,13 @@ impl Deliveries for Deliver {
     }
 
     fn withdraw(&self, endpoint: EndpointId) {
-        for delivery in self.with_window(|window| window.withdraw(endpoint)) {
-            self.forget(endpoint, delivery.id);
-        }
+        let deliveries = self.with_window(|window| window.withdraw(endpoint));
+        // Given back and not only forgotten: one that was committed since the others were cancelled is leased to this node, and
+        // would be in nobody's memory.
+        let stage = self.clone();
+        self.0
+            .tasks
+            .spawn_on(async move { stage.give_back(deliveries).await }, &self.0.runtime);
     }
 
     fn left_in_table(&self, endpoint: EndpointId, due_at: Timestamp) {

@@ -20,6 +20,7 @@ on_both_databases!(
     a_token_that_was_replaced_opens_nothing,
     an_inactive_destination_takes_nothing_and_keeps_what_waits,
     a_rotated_secret_signs_from_now_on,
+    what_is_withdrawn_from_memory_is_delivered_all_the_same,
     nobody_registers_where_that_is_closed,
     a_dashboard_of_the_configured_origin_may_call,
 );
@@ -337,4 +338,29 @@ async fn a_destination_that_fails_for_a_day_is_suspended_until_somebody_acts(kin
         "it has another day"
     );
     assert_eq!(yard.ingest(&owner, &key, &destination, "{}").await.status, 202);
+}
+
+/// A purge takes out what waits in memory. An event that was accepted in the moment after the others were cancelled went with
+/// them: leased to the node, in nobody's memory, and never delivered.
+async fn what_is_withdrawn_from_memory_is_delivered_all_the_same(kind: Kind) {
+    let yard = Yard::on(kind).await;
+    let receiver = Receiver::start().await;
+    receiver.script("/hook", [Reply::After(Duration::from_millis(500), Box::new(Reply::Status(200)))]);
+    let owner = yard.tenant("acme").await;
+    let key = yard.api_key(&owner).await;
+    let body = json!({ "url": receiver.url("/hook"), "serverRateLimit": 1 });
+    let destination = yard.post("/api/v1/destinations", &owner, &body).await.json();
+    let mut events = Vec::new();
+    for _ in 0..3 {
+        events.push(yard.ingest(&owner, &key, &destination, "{}").await.event_id());
+    }
+    // One is under way, two wait in memory.
+    receiver.wait_for(1).await;
+    let edge = yard.host.edge();
+    edge.deliveries.withdraw(id(&destination).parse().expect("an id"));
+    drop(edge);
+    for event in events {
+        yard.event_in(&owner, &event, "Succeeded").await;
+    }
+    assert_eq!(receiver.received_at("/hook").len(), 3);
 }

@@ -10,7 +10,7 @@ mod lists;
 mod mappings;
 mod roles;
 
-use hookyard_tests::{client::Answer, database::Kind, host::TestHost};
+use hookyard_tests::{client::Answer, database::Kind, host::TestHost, wait::until};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -125,17 +125,12 @@ impl Yard {
     /// The event once it has this status.
     async fn event_in(&self, account: &Account, event: &str, status: &str) -> Value {
         let path = format!("/api/v1/events/{event}");
-        let mut last = Value::Null;
-        for _ in 0..600 {
+        until(&format!("event {event} is {status}"), async || {
             let answer = self.get(&path, account).await;
             assert_eq!(answer.status, 200, "{}", answer.text());
-            last = answer.json();
-            if last["status"] == status {
-                return last;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
-        }
-        panic!("the event is not {status}: {last}");
+            Some(answer.json()).filter(|event| event["status"] == status)
+        })
+        .await
     }
 }
 

@@ -108,10 +108,7 @@ impl Ingest {
             Ok(incoming) => incoming,
             Err(refused) => return self.known_event_or(refused, tenant, known_key).await,
         };
-        match self.0.accept.accept(incoming).await? {
-            Answer::New { event, accepted_at, .. } => Ok(answers::accepted(event, accepted_at)),
-            Answer::Existing(progress) => Ok(answers::existing(&progress)),
-        }
+        self.accept(incoming).await
     }
 
     /// The sender of the token, where it knows its service by the service's own signature and no API key came.
@@ -181,6 +178,10 @@ impl Ingest {
             payload,
             memory,
         };
+        self.accept(incoming).await
+    }
+
+    async fn accept(&self, incoming: Incoming) -> Result<Response, Refused> {
         match self.0.accept.accept(incoming).await? {
             Answer::New { event, accepted_at, .. } => Ok(answers::accepted(event, accepted_at)),
             Answer::Existing(progress) => Ok(answers::existing(&progress)),
