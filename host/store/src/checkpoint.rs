@@ -4,6 +4,10 @@
 //! waits for the next one waits with it. Here a thread of its own does so over a connection of its own, while commits go
 //! on. What they added meanwhile is little: the writer folds it in before a later commit, and the log begins anew.
 //!
+//! Where commits come faster than the disk takes what they wrote, the log grows while it is folded. Each commit then pauses
+//! for a moment, the longer the longer the log is, up to [`PAUSE_MAX`], until the thread keeps up. Should the log reach
+//! [`LOG_PAGES_MAX`] all the same, the writer waits for the thread and folds the whole rest.
+//!
 //! A reader with an old view of the database keeps the log from being folded in as a whole. It then grows until the
 //! reader is gone, and from [`LOG_PAGES_MAX`] on each commit tries.
 //!
@@ -26,6 +30,10 @@ use super::{PAGE_BYTES, error::Error, sqlite::BUSY_TIMEOUT_MS};
 const PAGES: usize = 1_536;
 /// Pages that the writer folds in itself: a few milliseconds.
 const FEW_PAGES: usize = 512;
+/// Pages of log from which on commits pause while the thread folds: 48 MiB.
+const MANY_PAGES: usize = 4 * PAGES;
+/// The longest pause before a commit.
+const PAUSE_MAX: Duration = Duration::from_millis(10);
 /// Pages of log from which on commits fold it themselves, should the thread not come to it: 128 MiB.
 pub(super) const LOG_PAGES_MAX: usize = 16_384;
 /// What the log's file keeps of the disk once it begins anew.
@@ -46,6 +54,8 @@ pub(super) struct Checkpointer {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// Held by whoever folds.
+    folding: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -56,6 +66,8 @@ struct State {
     pages: usize,
     /// Pages of log when it was last wanted.
     wanted_at: usize,
+    /// The thread is folding, pass after pass.
+    folding: bool,
     /// The thread has left what the writer should fold in.
     rest_is_the_writers: bool,
 }
@@ -65,6 +77,8 @@ struct State {
 pub(super) enum Rest {
     /// Fold in what is left.
     Fold,
+    /// Let the thread keep up.
+    Pause(Duration),
     Leave,
 }
 
@@ -116,8 +130,31 @@ impl Checkpointer {
             state.wanted = true;
             self.shared.changed.notify_one();
         }
-        Rest::Leave
+        if state.folding { pause(pages) } else { Rest::Leave }
     }
+
+    /// Does before a commit of `writer` what [`after_commit`](Self::after_commit) said after the last one. Should the thread
+    /// be in the middle of a pass when the rest is to be folded, it ends that first.
+    pub(super) fn heed(&self, rest: Rest, writer: &Connection) -> Result<(), Error> {
+        match rest {
+            Rest::Fold => {
+                let _one = self.shared.one_folds();
+                fold(writer)?;
+            }
+            Rest::Pause(pause) => std::thread::sleep(pause),
+            Rest::Leave => {}
+        }
+        Ok(())
+    }
+}
+
+/// None until the log is long, and in proportion to what it is longer.
+fn pause(pages: usize) -> Rest {
+    let beyond = pages.saturating_sub(MANY_PAGES);
+    if beyond == 0 {
+        return Rest::Leave;
+    }
+    Rest::Pause(PAUSE_MAX.mul_f64(beyond as f64 / (LOG_PAGES_MAX - MANY_PAGES) as f64))
 }
 
 impl Drop for Checkpointer {
@@ -145,41 +182,47 @@ impl Shared {
                 return;
             }
             state.wanted = false;
+            state.folding = true;
             drop(state);
-            match self.fold_down(connection) {
-                Ok(rest) => self.state().rest_is_the_writers = rest == Rest::Fold,
-                Err(error) => tracing::warn!(%error, "cannot fold the log into the database"),
-            }
+            let little_is_left = self.fold_down(connection).unwrap_or_else(|error| {
+                tracing::warn!(%error, "cannot fold the log into the database");
+                false
+            });
+            let mut state = self.state();
+            state.folding = false;
+            state.rest_is_the_writers = little_is_left;
         }
     }
 
-    /// Pass after pass, each folding what was written during the one before, until little is left or it does not get less:
-    /// then commits come faster than they are folded, and the writer has to do the rest. Where a reader keeps the log, nobody
-    /// can.
-    fn fold_down(&self, connection: &Connection) -> Result<Rest, Error> {
-        let (mut left, mut folded_before) = (usize::MAX, None);
+    fn one_folds(&self) -> MutexGuard<'_, ()> {
+        self.folding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Pass after pass, each folding what was written during the one before, until little is left: `true`. Not so where a
+    /// reader keeps the log, or where it is so long that the writer folds all of it.
+    fn fold_down(&self, connection: &Connection) -> Result<bool, Error> {
+        let mut folded_before = None;
         loop {
+            let one = self.one_folds();
             let folded = fold(connection)?;
+            drop(one);
             let state = self.state();
             // The log may have begun anew meanwhile; then there is little in it.
             let next = state.pages.saturating_sub(folded);
             if next <= FEW_PAGES || state.closing {
-                return Ok(Rest::Fold);
+                return Ok(true);
             }
-            if folded_before == Some(folded) {
-                return Ok(Rest::Leave);
+            if folded_before == Some(folded) || state.pages >= LOG_PAGES_MAX {
+                return Ok(false);
             }
-            if next >= left {
-                return Ok(Rest::Fold);
-            }
-            (left, folded_before) = (next, Some(folded));
+            folded_before = Some(folded);
         }
     }
 }
 
 /// Writes into the database what the log holds and no reader needs there, without waiting for anybody. Returns how many
 /// pages of the log are in the database; what was written meanwhile is not among them.
-pub(super) fn fold(connection: &Connection) -> Result<usize, Error> {
+fn fold(connection: &Connection) -> Result<usize, Error> {
     let (busy, folded): (i64, i64) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(0)?, row.get(2)?)))?;
     if busy != 0 {
         // Somebody else is folding.
@@ -213,17 +256,16 @@ mod tests {
         let mut rest = Rest::Leave;
         let mut write = |pages: usize| {
             for _ in 0..pages / 64 {
-                if rest == Rest::Fold {
-                    fold(&writer).expect("it folds");
-                }
+                checkpointer.heed(rest, &writer).expect("it folds");
                 writer
                     .execute("INSERT INTO kept VALUES (zeroblob(?1))", [64 * PAGE_BYTES])
                     .expect("it is written");
                 rest = checkpointer.after_commit();
             }
         };
-        write(PAGES * 20);
-        assert!(log_pages(&path) < PAGES * 12, "{} pages of log", log_pages(&path));
+        write(LOG_PAGES_MAX * 2);
+        // Whatever the disk: what is over the limit is the last commit.
+        assert!(log_pages(&path) < LOG_PAGES_MAX + 256, "{} pages of log", log_pages(&path));
 
         let reader = Connection::open(&path).expect("it opens");
         reader.execute_batch("BEGIN; SELECT COUNT(*) FROM kept").expect("it reads");

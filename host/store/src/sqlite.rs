@@ -12,7 +12,7 @@ use rusqlite::{Connection, Row, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::{
-    checkpoint::{self, Checkpointer, Rest},
+    checkpoint::{Checkpointer, Rest},
     error::Error,
     record::{
         Accepted, Body, DecideOutcome, Decided, Event, Existing, HeldDelivery, HeldEvent, IdempotencyClaim, Leased, Placement, Postponed,
@@ -81,12 +81,10 @@ impl Writer {
 
     pub fn commit(&mut self, batch: &[Write]) -> Result<Vec<Outcome>, Error> {
         // Not after the commit: its writes wait for their answers.
-        if self.rest == Rest::Fold
-            && let Err(error) = checkpoint::fold(&self.connection)
-        {
+        let rest = std::mem::replace(&mut self.rest, Rest::Leave);
+        if let Err(error) = self.checkpointer.heed(rest, &self.connection) {
             tracing::warn!(%error, "cannot fold the log into the database");
         }
-        self.rest = Rest::Leave;
         let node = self.node;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let outcomes = batch
