@@ -12,6 +12,7 @@ pub mod paging;
 pub mod peer;
 pub mod principal;
 pub mod problem;
+mod rest;
 mod server;
 mod windows;
 

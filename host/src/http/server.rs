@@ -11,9 +11,9 @@ use hyper_util::{
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::Layer as _;
+use tower::{Layer as _, ServiceExt as _};
 
-use super::peer::Peer;
+use super::{peer::Peer, rest::read_to_its_end};
 
 /// Open connections; the next one waits in the kernel's backlog.
 const CONNECTIONS_MAX: usize = 8_192;
@@ -81,7 +81,7 @@ async fn serve(listener: TcpListener, router: Router, closing: CancellationToken
         let watcher = graceful.watcher();
         let connection = builder.serve_connection(
             TokioIo::new(stream),
-            TowerToHyperService::new(Extension(Peer(peer.ip())).layer(router.clone())),
+            TowerToHyperService::new(Extension(Peer(peer.ip())).layer(router.clone()).map_request(read_to_its_end)),
         );
         let cut = cut.clone();
         connections.spawn(async move {
