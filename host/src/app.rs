@@ -6,6 +6,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use axum::{Extension, Router};
 use hookyard_domain::Timestamp;
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -13,12 +14,17 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     accept::Accept,
     clock::Clock,
-    config::{Config, open_store},
-    configuration::{Configuration, Refreshed},
+    config::{BODY_BYTES_MAX_DEFAULT, Config, open_store},
+    configuration::{Configuration, PlainHttp, Refreshed},
     deliver::Deliver,
     egress::Egress,
     fanout::{Deliveries, Routing},
-    http::{self, Edge, Server, intake::Intake, peer::TrustedProxies},
+    http::{
+        self, Edge, Server,
+        intake::Intake,
+        native::{self, LocalOperator},
+        peer::TrustedProxies,
+    },
     installed::Installed,
     manage::{AskPlugins, ConfigAnswer, ConfigQuestion, Manage, Sessions},
     plugins::{self, Folder, Plugins, Unloadable},
@@ -236,12 +242,17 @@ async fn follow_configuration(store: Store, configuration: Arc<Configuration>, p
     }
 }
 
-/// Forgets idempotency keys and sessions whose time is over, some at a time, and suspends endpoints that failed for too long.
+/// Forgets idempotency keys and sessions whose time is over, some at a time, writes down when credentials were last used, and
+/// suspends endpoints that failed for too long.
 async fn tidy_up(store: Store, manage: Manage, clock: Clock, closing: CancellationToken) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(TIDY_EVERY) => {}
-            () = closing.cancelled() => return,
+            () = closing.cancelled() => {
+                // What was seen since is known to nobody else.
+                manage.note_credential_uses().await.ok();
+                return;
+            }
         }
         loop {
             match store.forget_expired_keys(clock.now()).await {
@@ -262,6 +273,9 @@ async fn tidy_up(store: Store, manage: Manage, clock: Clock, closing: Cancellati
                     break;
                 }
             }
+        }
+        if let Err(error) = manage.note_credential_uses().await {
+            tracing::warn!(%error, "cannot write down when credentials were last used");
         }
         if let Err(error) = manage.suspend_endpoints().await {
             tracing::warn!(%error, "cannot see which endpoints have failed for too long");
@@ -298,6 +312,22 @@ async fn keep_alive(store: Store, clock: Clock, lease: Duration, route: Route, d
             (Err(error), _) => tracing::warn!(%error, "cannot keep this node's leases"),
         }
     }
+}
+
+/// Hookyard's own API over a store, for the operator's commands: what they do is done in one way, with or without a server.
+pub fn own_api(store: Store) -> Router {
+    let configuration = Arc::new(Configuration::default());
+    let clock = Clock::default();
+    let ask = ask_plugins(store.clone());
+    let desk = native::Desk {
+        manage: Manage::new(store.clone(), Arc::clone(&configuration), clock.clone(), ask),
+        configuration,
+        store,
+        intake: Intake::new(BODY_BYTES_MAX_DEFAULT),
+        clock,
+        plain_http: PlainHttp::Allowed,
+    };
+    native::router(desk).layer(Extension(LocalOperator))
 }
 
 /// The time, for callers that have no clock of their own.

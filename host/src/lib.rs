@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod configuration;
 pub mod deliver;
+pub mod documents;
 pub mod explanation;
 pub mod fanout;
 pub mod http;

@@ -126,6 +126,18 @@ impl Client {
         receive(request).await.expect("the server answers")
     }
 
+    /// Sends a request to any URL with headers of the test's choice.
+    ///
+    /// # Panics
+    /// When it is not answered.
+    pub async fn with_headers(&self, method: http::Method, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = self.http.request(method, url).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        receive(request.body(body.to_owned())).await.expect("the server answers")
+    }
+
     /// Gets a path of the server, which begins with a slash.
     ///
     /// # Panics

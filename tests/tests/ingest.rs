@@ -505,7 +505,10 @@ async fn what_is_refused_before_its_body_was_read_is_answered_and_the_connection
     let client = host.client();
     let path = client.ingest_url(&hook()).replace(client.base(), "");
     let large = "x".repeat(8 << 20);
-    let mut requests = format!("POST {path} HTTP/1.1\r\nHost: hookyard\r\nContent-Length: {}\r\n\r\n{large}", large.len());
+    let mut requests = format!(
+        "POST {path} HTTP/1.1\r\nHost: hookyard\r\nContent-Length: {}\r\n\r\n{large}",
+        large.len()
+    );
     requests.push_str("GET /health HTTP/1.1\r\nHost: hookyard\r\nConnection: close\r\n\r\n");
     let mut stream = TcpStream::connect(client.base().trim_start_matches("http://"))
         .await

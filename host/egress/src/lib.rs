@@ -129,7 +129,9 @@ impl Egress {
 
 /// TLS with the system's certificate authorities. A machine without any still delivers to plain HTTP where that is
 /// allowed, and says why HTTPS fails.
-fn tls() -> rustls::ClientConfig {
+///
+/// Public for the command line, which calls a server of its own over it; deliveries go through [`Egress`] alone.
+pub fn tls() -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(found.certs);

@@ -1,24 +1,18 @@
 //! `hookyard apply`.
 
 use std::{
+    cell::RefCell,
     io::Read as _,
     path::{Path, PathBuf},
 };
 
 use clap::Args;
-use hookyard_domain::Scope;
-use serde::Serialize;
+use serde_json::{Map, Value};
 
-use super::{Common, Failure, Format, refused};
+use super::{Common, Failure, Format, Needs, list::print_json};
 use crate::{
-    cli::manage,
-    manage::{
-        Refusal,
-        setup::{
-            Action, Applied, Line, Mode,
-            file::{SystemSecrets, read},
-        },
-    },
+    documents::{AppliedDocument, SetupDocument},
+    manage::setup::file::{Secrets, SystemSecrets, read},
 };
 
 #[derive(Debug, Args)]
@@ -33,17 +27,32 @@ pub(super) struct Apply {
     format: Format,
 }
 
-#[derive(Serialize)]
-struct Report<'a> {
-    dry_run: bool,
-    changes: &'a [Line],
-    tenants: Vec<TenantLine<'a>>,
+/// Reads what the set-up takes from this process's environment and files, and remembers it: the set-up is carried out
+/// elsewhere.
+struct Taking<'a> {
+    from: SystemSecrets<'a>,
+    taken: RefCell<Taken>,
 }
 
-#[derive(Serialize)]
-struct TenantLine<'a> {
-    name: &'a str,
-    id: String,
+#[derive(Default)]
+struct Taken {
+    variables: Map<String, Value>,
+    files: Map<String, Value>,
+}
+
+impl Secrets for Taking<'_> {
+    fn variable(&self, name: &str) -> Result<String, String> {
+        let value = self.from.variable(name)?;
+        self.taken.borrow_mut().variables.insert(name.to_owned(), value.clone().into());
+        Ok(value)
+    }
+
+    fn file(&self, path: &Path) -> Result<String, String> {
+        let value = self.from.file(path)?;
+        let mut taken = self.taken.borrow_mut();
+        taken.files.insert(path.to_string_lossy().into_owned(), value.clone().into());
+        Ok(value)
+    }
 }
 
 impl Apply {
@@ -55,17 +64,30 @@ impl Apply {
             (std::fs::File::open(&self.file).and_then(bounded), base)
         };
         let text = text.map_err(|error| unreadable(&self.file, error))?;
-        let setup = read(&text, &SystemSecrets { base: &base })
-            .map_err(|problems| Failure::Usage(format!("{} is not applied:\n{problems}", self.file.display())))?;
-        let store = common.store().await?;
-        if !self.dry_run {
-            store.claim_key().await?;
-        }
-        let manage = manage(store);
-        let mode = if self.dry_run { Mode::DryRun } else { Mode::Write };
-        let applied = manage.apply(Scope::Operator, &setup, mode).await.map_err(|refusal| match refusal {
-            Refusal::Invalid(problems) => Failure::Usage(format!("{} is not applied:\n{problems}", self.file.display())),
-            other => refused(other),
+        let not_applied = |problems: &dyn std::fmt::Display| Failure::Usage(format!("{} is not applied:\n{problems}", self.file.display()));
+        let secrets = Taking {
+            from: SystemSecrets { base: &base },
+            taken: RefCell::default(),
+        };
+        // Read here too, so that a mistake is told before anything is opened or sent.
+        read(&text, &secrets).map_err(|problems| not_applied(&problems))?;
+        let Taken { variables, files } = secrets.taken.into_inner();
+        let api = common
+            .api(if self.dry_run {
+                Needs::MadeDatabase
+            } else {
+                Needs::ClaimedDatabase
+            })
+            .await?;
+        let document = SetupDocument {
+            text,
+            variables,
+            files,
+            dry_run: self.dry_run,
+        };
+        let applied: AppliedDocument = api.post("/api/v1/setup", &document).await.map_err(|failure| match failure {
+            Failure::Usage(problems) => not_applied(&problems),
+            other => other,
         })?;
         for note in &applied.notes {
             eprintln!("hookyard: note: {note}");
@@ -73,32 +95,26 @@ impl Apply {
         self.print(&applied)
     }
 
-    fn print(&self, applied: &Applied) -> Result<(), Failure> {
-        let tenants = applied.tenants.iter().map(|(name, id)| TenantLine { name, id: id.to_string() });
+    fn print(&self, applied: &AppliedDocument) -> Result<(), Failure> {
         match self.format {
-            Format::Json => {
-                let report = Report {
-                    dry_run: self.dry_run,
-                    changes: &applied.lines,
-                    tenants: tenants.collect(),
-                };
-                say!("{}", serde_json::to_string_pretty(&report)?);
-            }
+            Format::Json => print_json(applied)?,
             Format::Table => {
-                for line in applied.lines.iter().filter(|line| line.action != Action::Unchanged) {
-                    let fields = if line.fields.is_empty() {
+                let (unchanged, changed): (Vec<_>, Vec<_>) = applied.changes.iter().partition(|change| change.action == "unchanged");
+                for change in changed {
+                    let fields = if change.fields.is_empty() {
                         String::new()
                     } else {
-                        format!(" ({})", line.fields.join(", "))
+                        format!(" ({})", change.fields.join(", "))
                     };
-                    say!("{:9} {} {}{fields}", line.action.as_str(), line.kind, line.name);
+                    let id = change.id.as_ref().map(|id| format!(" {id}")).unwrap_or_default();
+                    say!("{:9} {} {}{fields}{id}", format!("{}d", change.action), change.kind, change.name);
                 }
-                let unchanged = applied.lines.iter().filter(|line| line.action == Action::Unchanged).count();
                 say!(
-                    "{unchanged} unchanged{}",
+                    "{} unchanged{}",
+                    unchanged.len(),
                     if self.dry_run { "; nothing was written (--dry-run)" } else { "" }
                 );
-                for tenant in tenants {
+                for tenant in &applied.tenants {
                     say!("tenant {} has id {}", tenant.name, tenant.id);
                 }
             }

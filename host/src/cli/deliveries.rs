@@ -1,16 +1,16 @@
 //! `hookyard deliveries`: where events went, and how each attempt ended.
 
 use clap::Args;
-use hookyard_domain::{DeliveryId, DeliveryState, EventId, Scope};
-use serde_json::{Value, json};
+use hookyard_domain::DeliveryState;
 use uuid::Uuid;
 
 use super::{
-    Common, Failure, Format,
-    list::{List, not_found, print_json},
+    Common, Failure, Format, Needs,
+    api::Api,
+    list::{List, pairs, print_json},
     table,
 };
-use crate::store::{AttemptView, DeliveryView, Store};
+use crate::documents::{self, DeliveryDocument};
 
 #[derive(Debug, Args)]
 pub(super) struct Deliveries {
@@ -22,52 +22,53 @@ pub(super) struct Deliveries {
 
 impl Deliveries {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
-        let store = common.existing_store().await?;
-        let deliveries = match self.id {
+        let query = self.list.query(DeliveryState::ALL, DeliveryState::as_str)?;
+        let api = common.api(Needs::Database).await?;
+        let deliveries: documents::List<DeliveryDocument> = match self.id {
             None => {
-                let page = self.list.page(DeliveryState::ALL, DeliveryState::as_str)?;
-                store.list_deliveries(self.list.scope(&store).await?, &page).await?
+                let listed = api.get("/api/v1/deliveries", &pairs(&query)).await;
+                listed.map_err(|failure| self.list.absent(failure))?
             }
-            Some(id) => {
-                let of_event = store.deliveries_of_event(Scope::Operator, EventId::from_uuid(id)).await?;
-                if of_event.is_empty() && store.event(Scope::Operator, EventId::from_uuid(id)).await?.is_none() {
-                    return one_delivery(&store, DeliveryId::from_uuid(id), self.list.format).await;
-                }
-                of_event
-            }
+            Some(id) => match api.get(&format!("/api/v1/events/{id}/deliveries"), &[]).await {
+                Err(Failure::NotFound(_)) => return one_delivery(&api, id, self.list.format).await,
+                of_event => of_event?,
+            },
         };
         match self.list.format {
-            Format::Json => print_json(&Value::Array(deliveries.iter().map(delivery_json).collect()))?,
-            Format::Table => print_deliveries(&deliveries),
+            Format::Json => print_json(&deliveries.items)?,
+            Format::Table => print_deliveries(&deliveries.items),
         }
         Ok(())
     }
 }
 
-async fn one_delivery(store: &Store, id: DeliveryId, format: Format) -> Result<(), Failure> {
-    let attempts = store.attempts(Scope::Operator, id).await?;
-    let delivery = store
-        .delivery(Scope::Operator, id)
-        .await?
-        .ok_or_else(|| not_found("event or delivery", id))?;
+/// One with its attempts.
+pub(super) async fn with_attempts(api: &Api, id: &str) -> Result<DeliveryDocument, Failure> {
+    api.get(&format!("/api/v1/deliveries/{id}"), &[]).await
+}
+
+async fn one_delivery(api: &Api, id: Uuid, format: Format) -> Result<(), Failure> {
+    let delivery = match with_attempts(api, &id.to_string()).await {
+        Err(Failure::NotFound(_)) => return Err(Failure::NotFound(format!("there is no event or delivery {id}"))),
+        delivery => delivery?,
+    };
     match format {
-        Format::Json => {
-            print_json(&with_attempts(delivery_json(&delivery), &attempts))?;
-        }
+        Format::Json => print_json(&delivery)?,
         Format::Table => {
             print_deliveries(std::slice::from_ref(&delivery));
             say!();
+            let attempts = delivery.attempts_made.unwrap_or_default();
             let rows: Vec<_> = attempts
-                .iter()
+                .into_iter()
                 .map(|attempt| {
                     vec![
                         attempt.number.to_string(),
-                        attempt.started_at.to_string(),
+                        attempt.started_at,
                         format!("{:.1} ms", attempt.duration_us as f64 / 1_000.0),
                         attempt
                             .status
-                            .map_or_else(|| attempt.error.clone().unwrap_or_default(), |status| status.to_string()),
-                        attempt.error_detail.clone().unwrap_or_else(|| answer_text(attempt)),
+                            .map_or_else(|| attempt.error.unwrap_or_default(), |status| status.to_string()),
+                        attempt.error_detail.or(attempt.response).unwrap_or_default(),
                     ]
                 })
                 .collect();
@@ -77,21 +78,21 @@ async fn one_delivery(store: &Store, id: DeliveryId, format: Format) -> Result<(
     Ok(())
 }
 
-pub(super) fn print_deliveries(deliveries: &[DeliveryView]) {
+pub(super) fn print_deliveries(deliveries: &[DeliveryDocument]) {
     let rows: Vec<_> = deliveries
         .iter()
         .map(|delivery| {
             vec![
-                delivery.id.to_string(),
-                delivery.event.to_string(),
+                delivery.id.clone(),
+                delivery.event.clone(),
                 delivery.tenant.clone(),
                 delivery.endpoint.clone(),
-                delivery.state.as_str().to_owned(),
+                delivery.state.clone(),
                 match delivery.attempts_max {
                     Some(max) => format!("{}/{max}", delivery.attempts),
                     None => delivery.attempts.to_string(),
                 },
-                match (delivery.completed_at, delivery.due_at) {
+                match (&delivery.completed_at, &delivery.due_at) {
                     (Some(at), _) => format!("ended {at}"),
                     (None, Some(at)) => format!("due {at}"),
                     (None, None) => String::new(),
@@ -100,45 +101,4 @@ pub(super) fn print_deliveries(deliveries: &[DeliveryView]) {
         })
         .collect();
     table::print(&["ID", "EVENT", "TENANT", "ENDPOINT", "STATE", "ATTEMPTS", "WHEN"], &rows);
-}
-
-pub(super) fn delivery_json(delivery: &DeliveryView) -> Value {
-    json!({
-        "id": delivery.id.to_string(),
-        "event": delivery.event.to_string(),
-        "tenant": delivery.tenant,
-        "endpoint": delivery.endpoint,
-        "state": delivery.state.as_str(),
-        "attempts": delivery.attempts,
-        "attempts_max": delivery.attempts_max,
-        "due_at": delivery.due_at.map(|at| at.to_string()),
-        "completed_at": delivery.completed_at.map(|at| at.to_string()),
-    })
-}
-
-pub(super) fn with_attempts(mut delivery: Value, attempts: &[AttemptView]) -> Value {
-    delivery["attempts_made"] = Value::Array(attempts.iter().map(attempt_json).collect());
-    delivery
-}
-
-fn attempt_json(attempt: &AttemptView) -> Value {
-    json!({
-        "number": attempt.number,
-        "started_at": attempt.started_at.to_string(),
-        "duration_us": attempt.duration_us,
-        "status": attempt.status,
-        "error": attempt.error,
-        "error_detail": attempt.error_detail,
-        "response": attempt.response.as_ref().map(|_| answer_text(attempt)),
-    })
-}
-
-/// The kept part of an answer, as text on one line.
-fn answer_text(attempt: &AttemptView) -> String {
-    let bytes = attempt.response.as_deref().unwrap_or_default();
-    String::from_utf8_lossy(bytes)
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(200)
-        .collect()
 }

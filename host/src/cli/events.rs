@@ -1,18 +1,19 @@
 //! `hookyard events`: what was accepted, and what was decided about it.
 
 use clap::Args;
-use hookyard_domain::{EventId, EventState, Scope};
-use serde_json::{Value, json};
+use hookyard_domain::{EventId, EventState};
+use serde_json::Value;
 
 use super::{
-    Common, Failure, Format,
-    deliveries::{delivery_json, print_deliveries, with_attempts},
-    list::{List, not_found, print_json},
+    Common, Failure, Format, Needs,
+    api::Api,
+    deliveries::{print_deliveries, with_attempts},
+    list::{List, pairs, print_json},
     table,
 };
 use crate::{
+    documents::{self, DeliveryDocument, EventDocument},
     explanation::Explanation,
-    store::{DeliveryView, EventView, Store},
 };
 
 #[derive(Debug, Args)]
@@ -28,22 +29,23 @@ pub(super) struct Events {
 
 impl Events {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
-        let store = common.existing_store().await?;
+        let query = self.list.query(EventState::ALL, EventState::as_str)?;
+        let api = common.api(Needs::Database).await?;
         match self.id {
             Some(id) if self.payload => {
                 use std::io::Write as _;
-                let payload = store.payload(Scope::Operator, id).await?.ok_or_else(|| not_found("event", id))?;
-                std::io::stdout().write_all(&payload)?;
+                let payload = api.bytes(&format!("/api/v1/events/{id}/payload")).await;
+                std::io::stdout().write_all(&payload.map_err(|failure| absent(failure, id))?)?;
                 Ok(())
             }
-            Some(id) => one_event(&store, id, self.list.format).await,
+            Some(id) => one_event(&api, id, self.list.format).await,
             None => {
-                let page = self.list.page(EventState::ALL, EventState::as_str)?;
-                let events = store.list_events(self.list.scope(&store).await?, &page).await?;
+                let listed = api.get("/api/v1/events", &pairs(&query)).await;
+                let events: documents::List<EventDocument> = listed.map_err(|failure| self.list.absent(failure))?;
                 match self.list.format {
-                    Format::Json => print_json(&Value::Array(events.iter().map(|event| event_json(event, &[])).collect()))?,
+                    Format::Json => print_json(&events.items)?,
                     Format::Table => {
-                        let rows: Vec<_> = events.iter().map(event_cells).collect();
+                        let rows: Vec<_> = events.items.iter().map(event_cells).collect();
                         table::print(&["ID", "ACCEPTED", "TENANT", "FROM", "TYPE", "STATE", "BYTES", "DECISION"], &rows);
                     }
                 }
@@ -53,16 +55,23 @@ impl Events {
     }
 }
 
-async fn one_event(store: &Store, id: EventId, format: Format) -> Result<(), Failure> {
-    let event = store.event(Scope::Operator, id).await?.ok_or_else(|| not_found("event", id))?;
-    let deliveries = store.deliveries_of_event(Scope::Operator, id).await?;
+fn absent(failure: Failure, id: EventId) -> Failure {
+    match failure {
+        Failure::NotFound(_) => Failure::NotFound(format!("there is no event {id}")),
+        failure => failure,
+    }
+}
+
+async fn one_event(api: &Api, id: EventId, format: Format) -> Result<(), Failure> {
+    let event: Result<EventDocument, _> = api.get(&format!("/api/v1/events/{id}"), &[]).await;
+    let event = event.map_err(|failure| absent(failure, id))?;
+    let deliveries: documents::List<DeliveryDocument> = api.get(&format!("/api/v1/events/{id}/deliveries"), &[]).await?;
     match format {
         Format::Json => {
-            let mut document = event_json(&event, &deliveries);
+            let mut document = serde_json::to_value(&event)?;
             let mut listed = Vec::new();
-            for delivery in &deliveries {
-                let attempts = store.attempts(Scope::Operator, delivery.id).await?;
-                listed.push(with_attempts(delivery_json(delivery), &attempts));
+            for delivery in &deliveries.items {
+                listed.push(serde_json::to_value(with_attempts(api, &delivery.id).await?)?);
             }
             document["deliveries"] = Value::Array(listed);
             print_json(&document)?;
@@ -77,46 +86,45 @@ async fn one_event(store: &Store, id: EventId, format: Format) -> Result<(), Fai
             if let Some(key) = &event.idempotency_key {
                 say!("key        {key}");
             }
-            say!("state      {}", event.state.as_str());
+            say!("state      {}", event.state);
             if let Some(decision) = &event.decision {
-                print_explanation(&Explanation::of(decision, &deliveries));
+                print_explanation(decision);
             }
             say!();
-            print_deliveries(&deliveries);
+            print_deliveries(&deliveries.items);
         }
     }
     Ok(())
 }
 
-fn from(event: &EventView) -> String {
-    let name = event.source_name.clone().unwrap_or_else(|| event.source_id.to_string());
+fn from(event: &EventDocument) -> String {
+    let name = event.sender.as_ref().or(event.endpoint.as_ref()).unwrap_or(&event.source_id);
     format!("{} {name}", event.source_kind)
 }
 
 /// One line on what was decided.
-fn decision(event: &EventView) -> String {
-    let Some(decision) = &event.decision else {
+fn decision(event: &EventDocument) -> String {
+    let Some(Explanation { outcome, detail, .. }) = &event.decision else {
         return match event.source_kind.as_str() {
-            "endpoint" => format!("direct to {}", event.source_name.as_deref().unwrap_or_default()),
+            "endpoint" => format!("direct to {}", event.endpoint.as_deref().unwrap_or_default()),
             _ => String::new(),
         };
     };
-    let Explanation { outcome, detail, .. } = Explanation::of(decision, &[]);
-    match (detail.failure, detail.drop) {
+    match (&detail.failure, &detail.drop) {
         (Some(failure), _) => format!("{}: {} ({})", failure.policy, failure.message, failure.class),
         (None, Some(drop)) => format!("drop {}: {}", drop.code, drop.message),
-        (None, None) => outcome,
+        (None, None) => outcome.clone(),
     }
 }
 
-fn event_cells(event: &EventView) -> Vec<String> {
+fn event_cells(event: &EventDocument) -> Vec<String> {
     vec![
-        event.id.to_string(),
-        event.accepted_at.to_string(),
+        event.id.clone(),
+        event.accepted_at.clone(),
         event.tenant.clone(),
         from(event),
         event.event_type.clone(),
-        event.state.as_str().to_owned(),
+        event.state.clone(),
         event.payload_bytes.to_string(),
         decision(event).chars().take(100).collect(),
     ]
@@ -173,22 +181,4 @@ fn print_explanation(explanation: &Explanation) {
     if explanation.detail.log_dropped > 0 {
         say!("log        {} more lines were dropped", explanation.detail.log_dropped);
     }
-}
-
-/// With no deliveries, as in a list, nobody is shown as chosen.
-fn event_json(event: &EventView, deliveries: &[DeliveryView]) -> Value {
-    let decision = event.decision.as_ref().map(|decision| Explanation::of(decision, deliveries));
-    json!({
-        "id": event.id.to_string(),
-        "tenant": event.tenant,
-        "sender": (event.source_kind == "sender").then_some(&event.source_name),
-        "endpoint": (event.source_kind == "endpoint").then_some(&event.source_name),
-        "event_type": event.event_type,
-        "content_type": event.content_type,
-        "accepted_at": event.accepted_at.to_string(),
-        "state": event.state.as_str(),
-        "idempotency_key": event.idempotency_key,
-        "payload_bytes": event.payload_bytes,
-        "decision": decision,
-    })
 }

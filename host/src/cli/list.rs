@@ -1,12 +1,10 @@
 //! What the commands that list things have in common: which rows, and how they are printed.
 
 use clap::Args;
-use hookyard_domain::Scope;
-use serde_json::Value;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Failure, Format};
-use crate::store::{Page, Store};
 
 #[derive(Debug, Args)]
 pub(super) struct List {
@@ -27,36 +25,43 @@ pub(super) struct List {
 }
 
 impl List {
-    pub(super) fn page<State: Copy>(&self, states: &[State], word: fn(State) -> &'static str) -> Result<Page<State>, Failure> {
-        let state = match &self.state {
-            None => None,
-            Some(text) => Some(*states.iter().find(|state| word(**state) == text).ok_or_else(|| {
+    /// What is asked for, as parameters of the API.
+    ///
+    /// # Errors
+    /// There is no such state.
+    pub(super) fn query<State: Copy>(
+        &self,
+        states: &[State],
+        word: fn(State) -> &'static str,
+    ) -> Result<Vec<(&'static str, String)>, Failure> {
+        let mut query = vec![("limit", self.limit.to_string())];
+        if let Some(text) = &self.state {
+            if !states.iter().any(|state| word(*state) == text) {
                 let words: Vec<_> = states.iter().map(|state| word(*state)).collect();
-                Failure::Usage(format!("there is no state {text}; there are {}", words.join(", ")))
-            })?),
-        };
-        Ok(Page {
-            state,
-            before: self.before,
-            limit: self.limit,
-        })
+                return Err(Failure::Usage(format!("there is no state {text}; there are {}", words.join(", "))));
+            }
+            query.push(("state", text.clone()));
+        }
+        query.extend(self.tenant.clone().map(|tenant| ("tenant", tenant)));
+        query.extend(self.before.map(|before| ("before", before.to_string())));
+        Ok(query)
     }
 
-    /// On whose behalf the list is asked for.
-    pub(super) async fn scope(&self, store: &Store) -> Result<Scope, Failure> {
-        let Some(name) = &self.tenant else { return Ok(Scope::Operator) };
-        let tenant = store.tenant_named(name).await?;
-        tenant
-            .map(Scope::Tenant)
-            .ok_or_else(|| Failure::NotFound(format!("there is no tenant {name}")))
+    /// What a list that is absent means: the tenant is.
+    pub(super) fn absent(&self, failure: Failure) -> Failure {
+        match (failure, &self.tenant) {
+            (Failure::NotFound(_), Some(tenant)) => Failure::NotFound(format!("there is no tenant {tenant}")),
+            (failure, _) => failure,
+        }
     }
 }
 
-pub(super) fn not_found(what: &str, id: impl std::fmt::Display) -> Failure {
-    Failure::NotFound(format!("there is no {what} {id}"))
+/// A query with its values borrowed.
+pub(super) fn pairs<'a>(query: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
+    query.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
-pub(super) fn print_json(value: &Value) -> Result<(), Failure> {
+pub(super) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     say!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }

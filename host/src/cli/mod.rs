@@ -1,5 +1,7 @@
-//! The command line: `serve`, `apply`, `migrate`, `events`, `deliveries`, `status`, `replay`,
-//! `users`.
+//! The command line: `serve`, `apply`, `migrate`, `events`, `deliveries`, `status`, `replay`, `users`, `token`.
+//!
+//! All but `serve` and `migrate` are clients of Hookyard's own API ([`api`]): of a server's with `--server`, else of one in
+//! this process over the database.
 //!
 //! Results go to standard output, as text for people or JSON for scripts; logs and errors go to standard error. Exit
 //! codes: 0 done, 1 failed, 2 the call or a set-up file is wrong, 3 what was asked for does not exist.
@@ -16,6 +18,7 @@ macro_rules! say {
     }};
 }
 
+mod api;
 mod apply;
 mod deliveries;
 mod events;
@@ -24,19 +27,19 @@ mod replay;
 mod serve;
 mod status;
 mod table;
+mod token;
 mod users;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use self::api::Api;
 use crate::{
     app,
-    clock::Clock,
     config::{KEY_FILE, keys, open_store},
-    manage::{Manage, Refusal},
-    store::{Location, SealKey, Store},
+    store::{Location, SealKey, SecretText, Store},
     telemetry::log::{self, LogFormat},
 };
 
@@ -72,6 +75,12 @@ struct Common {
     /// Nodes that share a database need the same key
     #[arg(long, env = "HOOKYARD_SECRET_KEY", hide_env_values = true, global = true, value_name = "HEX")]
     secret_key: Option<String>,
+    /// Asks this server instead of opening the database: its URL. Needs --token
+    #[arg(long, env = "HOOKYARD_SERVER", global = true, value_name = "URL")]
+    server: Option<String>,
+    /// A management token, made with "hookyard token create"
+    #[arg(long, env = "HOOKYARD_TOKEN", hide_env_values = true, global = true, value_name = "TOKEN")]
+    token: Option<String>,
     /// What to log, e.g. `debug` or `info,hookyard::deliver=debug`
     #[arg(long, env = "HOOKYARD_LOG", default_value = "info,sqlx=warn", global = true, value_name = "FILTER")]
     log: String,
@@ -95,6 +104,8 @@ enum Command {
     Status(status::Status),
     /// Who may log in: lists, makes and removes users
     Users(users::Users),
+    /// Management tokens, for --token and for scripts: makes, lists and revokes them
+    Token(token::Token),
     /// Starts failed deliveries over, makes waiting ones due, or routes a held event again
     Replay(replay::Replay),
 }
@@ -106,6 +117,19 @@ enum Format {
     Table,
     /// For scripts: one JSON document
     Json,
+}
+
+/// What a command needs that opens the database by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// One that is there.
+    Database,
+    /// One that is there, with the key of its secrets.
+    DatabaseAndKey,
+    /// One with its key; both are made if need be.
+    MadeDatabase,
+    /// The same, and the key becomes the database's if it has none yet.
+    ClaimedDatabase,
 }
 
 /// Ends a command with an exit code of its own.
@@ -121,23 +145,6 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
-}
-
-/// What a refused operation means for the exit code.
-fn refused(refusal: Refusal) -> Failure {
-    match refusal {
-        Refusal::NotFound { .. } => Failure::NotFound(refusal.to_string()),
-        Refusal::Invalid(_) | Refusal::Taken(_) | Refusal::InUse(_) => Failure::Usage(refusal.to_string()),
-        Refusal::Busy | Refusal::Changed(_) | Refusal::PluginsNotAsked(_) | Refusal::Unavailable(_) | Refusal::Defect(_) => {
-            Failure::Failed(refusal.into())
-        }
-    }
-}
-
-/// The operations, on a store of this command's own.
-fn manage(store: Store) -> Manage {
-    let ask = app::ask_plugins(store.clone());
-    Manage::new(store, Arc::default(), Clock::default(), ask)
 }
 
 /// Runs the command this process was called with.
@@ -188,10 +195,33 @@ async fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Status(status) => status.run(&cli.common).await,
         Command::Replay(replay) => replay.run(&cli.common).await,
         Command::Users(users) => users.run(&cli.common).await,
+        Command::Token(token) => token.run(&cli.common).await,
     }
 }
 
 impl Common {
+    /// Hookyard's own API: that of the server that is named, else one in this process.
+    async fn api(&self, needs: Needs) -> Result<Api, Failure> {
+        if let Some(server) = &self.server {
+            let token = self
+                .token
+                .clone()
+                .ok_or_else(|| Failure::Usage("--server needs --token, or HOOKYARD_TOKEN in the environment".to_owned()))?;
+            return Api::there(server, SecretText::new(token));
+        }
+        let store = match needs {
+            Needs::Database => self.existing_store().await?,
+            Needs::DatabaseAndKey => self.existing_store_with_key().await?,
+            Needs::MadeDatabase => self.store().await?,
+            Needs::ClaimedDatabase => {
+                let store = self.store().await?;
+                store.claim_key().await?;
+                store
+            }
+        };
+        Ok(Api::here(app::own_api(store)))
+    }
+
     fn database(&self) -> Result<Location, Failure> {
         match &self.database {
             Some(text) => text.parse().map_err(Failure::Usage),

@@ -1,11 +1,11 @@
 //! `hookyard replay`.
 
 use clap::Args;
-use hookyard_domain::Scope;
+use serde_json::json;
 use uuid::Uuid;
 
-use super::{Common, Failure, Format, manage, refused};
-use crate::manage::Refusal;
+use super::{Common, Failure, Format, Needs};
+use crate::documents::ReplayedDocument;
 
 #[derive(Debug, Args)]
 pub(super) struct Replay {
@@ -18,18 +18,23 @@ pub(super) struct Replay {
 
 impl Replay {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
-        let manage = manage(common.existing_store().await?);
-        let restarted = match manage.replay(Scope::Operator, self.id).await {
-            Ok(replayed) => replayed.count,
-            Err(Refusal::NotFound { what }) => return Err(Failure::NotFound(format!("there is no {what} {}", self.id))),
-            Err(refusal) => return Err(refused(refusal)),
+        let api = common.api(Needs::Database).await?;
+        let id = self.id;
+        let replayed: Result<ReplayedDocument, _> = api.post(&format!("/api/v1/events/{id}/replay"), &json!({})).await;
+        let replayed = match replayed {
+            Err(Failure::NotFound(_)) => api.post(&format!("/api/v1/deliveries/{id}/replay"), &json!({})).await,
+            replayed => replayed,
+        };
+        let replayed = match replayed {
+            Err(Failure::NotFound(_)) => return Err(Failure::NotFound(format!("there is no event or delivery {id}"))),
+            replayed => replayed?,
         };
         match self.format {
-            Format::Json => say!("{}", serde_json::json!({ "id": self.id.to_string(), "restarted": restarted })),
-            Format::Table if restarted == 0 => {
+            Format::Json => say!("{}", serde_json::to_string(&replayed)?),
+            Format::Table if replayed.restarted == 0 => {
                 say!("nothing to replay: it is under way or due already, was delivered, or was dropped on purpose");
             }
-            Format::Table => say!("{restarted} put back to work"),
+            Format::Table => say!("{} put back to work", replayed.restarted),
         }
         Ok(())
     }

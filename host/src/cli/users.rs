@@ -6,12 +6,11 @@ use std::{
 };
 
 use clap::{Args, Subcommand, ValueEnum};
-use hookyard_domain::{Scope, TenantId};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Common, Failure, Format, list::print_json, manage, refused, table};
+use super::{Common, Failure, Format, Needs, api::Api, list::print_json, table};
 use crate::{
-    manage::{Manage, NewUser, Role, User, UserChange},
+    documents::{List, UserDocument},
     store::SecretText,
 };
 
@@ -78,54 +77,43 @@ enum RoleWord {
 }
 
 impl RoleWord {
-    fn role(self) -> Role {
+    fn as_str(self) -> &'static str {
         match self {
-            Self::Viewer => Role::Viewer,
-            Self::Developer => Role::Developer,
-            Self::Admin => Role::Admin,
-            Self::Owner => Role::Owner,
+            Self::Viewer => "viewer",
+            Self::Developer => "developer",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
         }
     }
 }
 
 impl Users {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
-        let manage = manage(common.existing_store_with_key().await?);
+        let api = common.api(Needs::DatabaseAndKey).await?;
         match self.command {
-            Command::List { tenant, format } => {
-                let tenant = tenant_named(&manage, &tenant).await?;
-                let users = manage.users(Scope::Operator, tenant).await.map_err(refused)?;
-                print(&users, format)
-            }
+            Command::List { tenant, format } => print(&users(&api, &tenant, &[]).await?, format),
             Command::Create {
                 tenant,
                 email,
                 role,
                 password,
             } => {
-                let new = NewUser {
-                    tenant: tenant_named(&manage, &tenant).await?,
-                    email,
-                    password: password.read()?,
-                    role: role.role(),
-                };
-                let user = manage.create_user(Scope::Operator, new).await.map_err(refused)?;
+                let new = json!({ "tenant": tenant, "email": email, "role": role.as_str(), "password": password.read()?.expose() });
+                let user: Result<UserDocument, _> = api.post("/api/v1/users", &new).await;
+                let user = user.map_err(|failure| absent(failure, &tenant))?;
                 say!("user {} of {tenant} made", user.email);
                 Ok(())
             }
             Command::Password { tenant, email, password } => {
-                let user = user_with(&manage, &tenant, &email).await?;
-                let change = UserChange {
-                    password: Some(password.read()?),
-                    ..UserChange::default()
-                };
-                manage.update_user(Scope::Operator, user.id, &change).await.map_err(refused)?;
+                let user = user_with(&api, &tenant, &email).await?;
+                let change = json!({ "password": password.read()?.expose() });
+                let user: UserDocument = api.patch(&format!("/api/v1/users/{}", user.id), &change).await?;
                 say!("{} has another password", user.email);
                 Ok(())
             }
             Command::Remove { tenant, email } => {
-                let user = user_with(&manage, &tenant, &email).await?;
-                manage.delete_user(Scope::Operator, user.id).await.map_err(refused)?;
+                let user = user_with(&api, &tenant, &email).await?;
+                api.delete(&format!("/api/v1/users/{}", user.id)).await?;
                 say!("user {} of {tenant} removed", user.email);
                 Ok(())
             }
@@ -133,22 +121,34 @@ impl Users {
     }
 }
 
-async fn tenant_named(manage: &Manage, name: &str) -> Result<TenantId, Failure> {
-    let tenants = manage.tenants(Scope::Operator).await.map_err(refused)?;
-    let tenant = tenants.iter().find(|tenant| tenant.name == name);
-    tenant
-        .map(|tenant| tenant.id)
-        .ok_or_else(|| Failure::NotFound(format!("there is no tenant {name}")))
+fn absent(failure: Failure, tenant: &str) -> Failure {
+    match failure {
+        Failure::NotFound(_) => Failure::NotFound(format!("there is no tenant {tenant}")),
+        failure => failure,
+    }
 }
 
-async fn user_with(manage: &Manage, tenant: &str, email: &str) -> Result<User, Failure> {
-    let id = tenant_named(manage, tenant).await?;
-    let users = manage.users(Scope::Operator, id).await.map_err(refused)?;
-    let wanted = email.trim().to_lowercase();
-    users
-        .into_iter()
-        .find(|user| user.email == wanted)
-        .ok_or_else(|| Failure::NotFound(format!("{tenant} has no user {email}")))
+/// The users of a tenant, page after page.
+async fn users(api: &Api, tenant: &str, filter: &[(&str, &str)]) -> Result<Vec<UserDocument>, Failure> {
+    let mut users = Vec::new();
+    let mut before: Option<String> = None;
+    loop {
+        let mut query = vec![("tenant", tenant), ("limit", "1000")];
+        query.extend_from_slice(filter);
+        query.extend(before.as_deref().map(|before| ("before", before)));
+        let page: Result<List<UserDocument>, _> = api.get("/api/v1/users", &query).await;
+        let page = page.map_err(|failure| absent(failure, tenant))?;
+        users.extend(page.items);
+        match page.next {
+            Some(next) => before = Some(next),
+            None => return Ok(users),
+        }
+    }
+}
+
+async fn user_with(api: &Api, tenant: &str, email: &str) -> Result<UserDocument, Failure> {
+    let found = users(api, tenant, &[("email", email)]).await?.pop();
+    found.ok_or_else(|| Failure::NotFound(format!("{tenant} has no user {email}")))
 }
 
 impl Password {
@@ -164,35 +164,13 @@ impl Password {
     }
 }
 
-fn print(users: &[User], format: Format) -> Result<(), Failure> {
-    let status = |user: &User| if user.active { "active" } else { "inactive" };
+fn print(users: &[UserDocument], format: Format) -> Result<(), Failure> {
     match format {
-        Format::Json => {
-            let users: Vec<Value> = users
-                .iter()
-                .map(|user| {
-                    json!({
-                        "id": user.id.to_string(),
-                        "email": user.email,
-                        "role": user.role.as_str(),
-                        "status": status(user),
-                        "created_at": user.created_at.to_string(),
-                    })
-                })
-                .collect();
-            print_json(&users.into())
-        }
+        Format::Json => print_json(&users),
         Format::Table => {
             let rows: Vec<Vec<String>> = users
                 .iter()
-                .map(|user| {
-                    vec![
-                        user.email.clone(),
-                        user.role.as_str().to_owned(),
-                        status(user).to_owned(),
-                        user.created_at.to_string(),
-                    ]
-                })
+                .map(|user| vec![user.email.clone(), user.role.clone(), user.status.clone(), user.created_at.clone()])
                 .collect();
             table::print(&["EMAIL", "ROLE", "STATUS", "MADE"], &rows);
             Ok(())

@@ -1,5 +1,10 @@
 //! A key or token, known by the hash of its text.
 
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
+
 use hookyard_domain::{ContentHash, CredentialId, EndpointId, EnvironmentId, SenderId, TenantId, Timestamp};
 use uuid::Uuid;
 
@@ -14,14 +19,40 @@ pub enum CredentialKind {
     EndpointToken,
     /// What comes by it takes its sender's route.
     SenderToken,
+    /// For Hookyard's own API: of the operator, or of one tenant. Its [`Rights`] say what it may do there.
+    ManagementToken,
+}
+
+/// What a management token allows. Its word is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rights {
+    Read,
+    /// Reading too.
+    Write,
+}
+
+impl Rights {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Read, Self::Write].into_iter().find(|rights| rights.as_str() == text)
+    }
 }
 
 impl CredentialKind {
+    pub const ALL: [Self; 4] = [Self::ApiKey, Self::EndpointToken, Self::SenderToken, Self::ManagementToken];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ApiKey => "api-key",
             Self::EndpointToken => "endpoint-token",
             Self::SenderToken => "sender-token",
+            Self::ManagementToken => "management-token",
         }
     }
 
@@ -31,13 +62,12 @@ impl CredentialKind {
             Self::ApiKey => "",
             Self::EndpointToken => "dst_",
             Self::SenderToken => "sndr_",
+            Self::ManagementToken => "hym_",
         }
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::ApiKey, Self::EndpointToken, Self::SenderToken]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -60,6 +90,48 @@ pub struct Credential {
     pub disabled_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub revision: i64,
+    pub(super) last_use: LastUse,
+}
+
+/// How old a last use may be before another one is noted: requests by the thousand write no memory that others read.
+const USE_EVERY: Duration = Duration::from_mins(1);
+
+/// When a credential last opened something, to the minute. Kept here until somebody writes it down.
+pub struct LastUse {
+    /// Microseconds; 0 is never.
+    noted: AtomicI64,
+    written: AtomicI64,
+}
+
+/// Its moment is not part of what a credential is.
+impl std::fmt::Debug for LastUse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LastUse")
+    }
+}
+
+impl LastUse {
+    fn of(at: Option<Timestamp>) -> Self {
+        let at = at.map_or(0, Timestamp::as_micros);
+        Self {
+            noted: AtomicI64::new(at),
+            written: AtomicI64::new(at),
+        }
+    }
+
+    pub(super) fn note(&self, now: Timestamp) {
+        let noted = Timestamp::from_micros(self.noted.load(Ordering::Relaxed));
+        if now >= noted.plus(USE_EVERY) {
+            self.noted.store(now.as_micros(), Ordering::Relaxed);
+        }
+    }
+
+    fn at(&self) -> Option<Timestamp> {
+        match self.noted.load(Ordering::Relaxed) {
+            0 => None,
+            at => Some(Timestamp::from_micros(at)),
+        }
+    }
 }
 
 impl Credential {
@@ -71,6 +143,27 @@ impl Credential {
     /// The sender whose token it is.
     pub fn sender(&self) -> Option<SenderId> {
         self.subject_of(CredentialKind::SenderToken).map(SenderId::from_uuid)
+    }
+
+    /// What it allows in Hookyard's own API; none: it is not for that.
+    pub fn management(&self) -> Option<Rights> {
+        Rights::parse(&self.rights).filter(|_| self.kind == CredentialKind::ManagementToken)
+    }
+
+    /// When it was last used as far as this node knows, to the minute.
+    pub fn last_used_at(&self) -> Option<Timestamp> {
+        self.last_use.at()
+    }
+
+    /// The last use, where it has not been written down yet.
+    pub fn unwritten_use(&self) -> Option<Timestamp> {
+        let noted = self.last_use.noted.load(Ordering::Relaxed);
+        (noted > self.last_use.written.load(Ordering::Relaxed)).then(|| Timestamp::from_micros(noted))
+    }
+
+    /// Says that a use is written down.
+    pub fn use_is_written(&self, at: Timestamp) {
+        self.last_use.written.store(at.as_micros(), Ordering::Relaxed);
     }
 
     fn subject_of(&self, kind: CredentialKind) -> Option<Uuid> {
@@ -87,10 +180,14 @@ impl TryFrom<CredentialRow> for Credential {
     type Error = String;
 
     fn try_from(row: CredentialRow) -> Result<Self, String> {
+        let kind = CredentialKind::parse(&row.kind).ok_or_else(|| format!("there is no kind of credential \"{}\"", row.kind))?;
+        if kind == CredentialKind::ManagementToken && Rights::parse(&row.rights).is_none() {
+            return Err(format!("a management token has no rights \"{}\"", row.rights));
+        }
         Ok(Self {
             id: row.id,
             tenant: row.tenant,
-            kind: CredentialKind::parse(&row.kind).ok_or_else(|| format!("there is no kind of credential \"{}\"", row.kind))?,
+            kind,
             subject: row.subject,
             environment: row.environment,
             name: row.name,
@@ -101,6 +198,7 @@ impl TryFrom<CredentialRow> for Credential {
             disabled_at: row.disabled_at,
             created_at: row.created_at,
             revision: row.revision,
+            last_use: LastUse::of(row.last_used_at),
         })
     }
 }

@@ -20,7 +20,7 @@ mod table;
 mod tenant;
 
 pub use self::{
-    credential::{Credential, CredentialKind},
+    credential::{Credential, CredentialKind, Rights},
     endpoint::{Endpoint, EndpointSettings, EndpointStatus, PlainHttp, Subscription},
     environment::Environment,
     live::{Configuration, Refreshed},

@@ -48,11 +48,14 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// The credential with this text, unless it is disabled or has expired. Looking a hash up by equality leaks nothing: a
-    /// caller cannot choose a hash. A revoked one is not known any more.
+    /// caller cannot choose a hash. A revoked one is not known any more. That it was found counts as a use.
     pub fn credential(&self, text: &str, now: Timestamp) -> Option<&Arc<Credential>> {
-        self.by_hash
-            .get(&ContentHash::of(text.as_bytes()))
-            .filter(|credential| credential.works(now))
+        let credential = self.by_hash.get(&ContentHash::of(text.as_bytes()))?;
+        if !credential.works(now) {
+            return None;
+        }
+        credential.last_use.note(now);
+        Some(credential)
     }
 
     pub fn tenant_by_name(&self, name: &str) -> Option<&Arc<Tenant>> {

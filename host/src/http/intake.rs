@@ -119,7 +119,19 @@ impl Intake {
         let received = receive(&self.documents, headers, body, DOCUMENT_BYTES_MAX).await?;
         parse(&received.bytes)
     }
+
+    /// The same for a document of many things, up to 8 MiB. Only for callers who are known.
+    ///
+    /// # Errors
+    /// [`Refused`], at the first bound that is passed.
+    pub async fn large_document<T: DeserializeOwned>(&self, headers: &HeaderMap, body: Body) -> Result<T, Refused> {
+        let received = receive(&self.documents, headers, body, LARGE_DOCUMENT_BYTES_MAX).await?;
+        parse(&received.bytes)
+    }
 }
+
+/// Bytes of a document that holds many things, such as a set-up of thousands of endpoints.
+const LARGE_DOCUMENT_BYTES_MAX: usize = 8 * 1_024 * 1_024;
 
 async fn receive(pool: &Bodies, headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Received, Refused> {
     let announced = headers

@@ -2,12 +2,14 @@
 //!
 //! A dialect is a folder here. It owns its paths, wire structs and answers, and translates to the stages and back; it asks
 //! [`principal`] who calls and [`intake`] for the body. Its `answers.rs` alone names a status: whatever it calls returns a
-//! refusal with a reason, never a response. To add a dialect, add a folder and a line in [`router`].
+//! refusal with a reason, never a response. To add a dialect, add a folder and a line in [`router`]. [`native`] is Hookyard's own
+//! API.
 
 mod health;
 mod hooksentry;
 pub mod intake;
 mod metrics;
+pub mod native;
 pub mod paging;
 pub mod peer;
 pub mod principal;
@@ -16,9 +18,20 @@ mod rest;
 mod server;
 mod windows;
 
-use std::sync::Arc;
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use axum::{Router, http::HeaderValue};
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderValue, Request},
+    response::Response,
+    routing::future::RouteFuture,
+};
+use tower::Service;
 
 pub use self::server::Server;
 use self::{intake::Intake, peer::TrustedProxies};
@@ -26,7 +39,7 @@ use crate::{
     accept::Accept,
     clock::Clock,
     config::Registration,
-    configuration::{Configuration, PlainHttp},
+    configuration::{Configuration, CredentialKind, PlainHttp},
     fanout::Deliveries,
     manage::{Manage, Sessions},
     store::Store,
@@ -56,9 +69,45 @@ pub struct Edge {
 }
 
 /// Everything that is served.
-pub fn router(edge: &Edge) -> Router {
-    Router::new()
+pub fn router(edge: &Edge) -> ByCredential {
+    let own = native::router(native::Desk {
+        manage: edge.manage.clone(),
+        configuration: Arc::clone(&edge.configuration),
+        store: edge.store.clone(),
+        intake: edge.intake.clone(),
+        clock: edge.clock.clone(),
+        plain_http: edge.plain_http,
+    });
+    let dialects = Router::new()
         .merge(health::router(edge))
         .merge(metrics::router(edge))
         .merge(hooksentry::router(edge))
+        .fallback_service(own.clone());
+    ByCredential { own, dialects }
+}
+
+/// Hookyard's own API beside the dialects. Some paths are both's: what a caller means by them is said by its credential. Whoever
+/// brings a management token gets our own API; whoever does not gets it only for paths that no dialect has, to be told so.
+#[derive(Clone)]
+pub struct ByCredential {
+    own: Router,
+    dialects: Router,
+}
+
+impl Service<Request<Body>> for ByCredential {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // A router is always ready.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> RouteFuture<Infallible> {
+        let prefix = CredentialKind::ManagementToken.prefix();
+        let managing = principal::bearer(request.headers()).is_some_and(|token| token.starts_with(prefix));
+        let router = if managing { &mut self.own } else { &mut self.dialects };
+        router.call(request)
+    }
 }

@@ -7,7 +7,7 @@
 use hookyard_domain::{CredentialId, EndpointId, EnvironmentId, Scope, SenderId, TenantId, Timestamp};
 use http::{HeaderMap, HeaderName, header};
 
-use crate::configuration::{CredentialKind, Snapshot};
+use crate::configuration::{CredentialKind, Rights, Snapshot};
 
 /// Where a credential may be given.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +40,8 @@ pub enum Subject {
     Endpoint(EndpointId),
     /// A sender's ingest token.
     Sender(SenderId),
+    /// Whoever manages, through Hookyard's own API.
+    Manager(Rights),
 }
 
 /// Why nobody is known to call.
@@ -95,6 +97,7 @@ fn find(snapshot: &Snapshot, text: &str, now: Timestamp) -> Option<Principal> {
         CredentialKind::ApiKey => Subject::Tenant,
         CredentialKind::EndpointToken => Subject::Endpoint(credential.endpoint()?),
         CredentialKind::SenderToken => Subject::Sender(credential.sender()?),
+        CredentialKind::ManagementToken => Subject::Manager(credential.management()?),
     };
     Some(Principal {
         credential: credential.id,

@@ -1,8 +1,8 @@
 //! The listener: accepts connections, bounds them, and stops without cutting anybody off.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Extension, Router};
+use axum::{Extension, body::Body, http::Request, response::Response};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -11,7 +11,7 @@ use hyper_util::{
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::{Layer as _, ServiceExt as _};
+use tower::{Layer as _, Service, ServiceExt as _};
 
 use super::{peer::Peer, rest::read_to_its_end};
 
@@ -23,6 +23,11 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 /// How long open requests may take to end when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// What answers requests, such as a router.
+pub trait Serves: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static {}
+
+impl<S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static> Serves for S {}
 
 /// A listening server.
 pub struct Server {
@@ -36,11 +41,14 @@ impl Server {
     ///
     /// # Errors
     /// The address cannot be listened on.
-    pub async fn start(listen: SocketAddr, router: Router) -> std::io::Result<Self> {
+    pub async fn start<S: Serves>(listen: SocketAddr, service: S) -> std::io::Result<Self>
+    where
+        S::Future: Send,
+    {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
         let closing = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, router, closing.clone()));
+        let task = tokio::spawn(serve(listener, service, closing.clone()));
         Ok(Self { address, closing, task })
     }
 
@@ -55,7 +63,10 @@ impl Server {
     }
 }
 
-async fn serve(listener: TcpListener, router: Router, closing: CancellationToken) {
+async fn serve<S: Serves>(listener: TcpListener, service: S, closing: CancellationToken)
+where
+    S::Future: Send,
+{
     let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
     // HTTP/1 alone: HTTP/2 without TLS is spoken by nobody who posts webhooks, and looking for its preface would give a
@@ -81,7 +92,7 @@ async fn serve(listener: TcpListener, router: Router, closing: CancellationToken
         let watcher = graceful.watcher();
         let connection = builder.serve_connection(
             TokioIo::new(stream),
-            TowerToHyperService::new(Extension(Peer(peer.ip())).layer(router.clone()).map_request(read_to_its_end)),
+            TowerToHyperService::new(Extension(Peer(peer.ip())).layer(service.clone()).map_request(read_to_its_end)),
         );
         let cut = cut.clone();
         connections.spawn(async move {

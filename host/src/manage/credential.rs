@@ -14,6 +14,8 @@ use crate::{
 
 /// Credentials of one tenant and kind that are listed.
 const ISSUED_MAX: u32 = 10_000;
+/// Last uses written in one transaction: some milliseconds, so that no accept waits long.
+const USES_AT_ONCE: usize = 200;
 
 #[derive(Debug, Clone)]
 pub struct NewCredential {
@@ -36,10 +38,44 @@ pub struct NewCredential {
 #[derive(Debug, Clone)]
 pub struct IssuedCredential {
     pub id: CredentialId,
-    /// What people read it as.
+    /// None is the operator's.
+    pub tenant: Option<TenantId>,
+    pub kind: CredentialKind,
+    /// What it stands for; none is the tenant as a whole.
+    pub subject: Option<Uuid>,
+    pub name: Option<String>,
+    /// What people read it as; none: its name.
     pub label: Option<String>,
+    /// What it allows, in the words of its kind.
+    pub rights: String,
     pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub disabled_at: Option<Timestamp>,
+    /// To the minute, and told up to two minutes late.
+    pub last_used_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
+    pub revision: i64,
+}
+
+impl IssuedCredential {
+    /// None: of a kind that a later version knows.
+    fn of(row: CredentialRow) -> Option<Self> {
+        Some(Self {
+            id: row.id,
+            tenant: row.tenant,
+            kind: CredentialKind::parse(&row.kind)?,
+            subject: row.subject,
+            label: row.label.or_else(|| row.name.clone()),
+            name: row.name,
+            rights: row.rights,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            disabled_at: row.disabled_at,
+            last_used_at: row.last_used_at,
+            revoked_at: row.revoked_at,
+            revision: row.revision,
+        })
+    }
 }
 
 /// The text of a credential, and what is kept of it.
@@ -80,6 +116,9 @@ impl Manage {
         problems.check("name", new.name.as_deref().map_or(Ok(()), check::name));
         problems.check("label", new.label.as_deref().map_or(Ok(()), check::label));
         problems.check("text", check::credential(new.kind, new.text.secret()));
+        if new.expires_at.is_some_and(|at| at <= self.clock.now()) {
+            problems.add("expires_at", "is over already");
+        }
         problems.refuse()?;
         let row = self.credential_row(CredentialId::new_v7(self.clock.now(), rand::random()), &new);
         let id = row.id;
@@ -105,6 +144,7 @@ impl Manage {
             },
             expires_at: new.expires_at,
             disabled_at: None,
+            last_used_at: None,
             revoked_at: None,
             revision: 0,
             created_at: now,
@@ -126,14 +166,41 @@ impl Manage {
     /// A tenant's credentials of one kind, revoked ones too, newest first.
     pub async fn issued_credentials(&self, scope: Scope, tenant: TenantId, kind: CredentialKind) -> Result<Vec<IssuedCredential>, Refusal> {
         within(scope, tenant, NO_TENANT)?;
-        let rows = self.store.credentials_of_tenant(tenant, kind.as_str(), ISSUED_MAX).await?;
-        let issued = rows.into_iter().map(|row| IssuedCredential {
-            id: row.id,
-            label: row.label.or(row.name),
-            created_at: row.created_at,
-            revoked_at: row.revoked_at,
-        });
-        Ok(issued.collect())
+        self.credentials_page(Scope::Tenant(tenant), kind, None, ISSUED_MAX).await
+    }
+
+    /// The credentials of the scope of one kind that are older than one, revoked ones too, newest first. The operator's own are
+    /// the operator's alone.
+    pub async fn credentials_page(
+        &self,
+        scope: Scope,
+        kind: CredentialKind,
+        before: Option<CredentialId>,
+        rows_max: u32,
+    ) -> Result<Vec<IssuedCredential>, Refusal> {
+        let rows = self.store.list_credentials(scope, kind.as_str(), before, rows_max).await?;
+        Ok(rows.into_iter().filter_map(IssuedCredential::of).collect())
+    }
+
+    /// One that is not revoked, with its last use.
+    pub async fn issued_credential(&self, scope: Scope, id: CredentialId) -> Result<IssuedCredential, Refusal> {
+        let row = self.store.credential_row(scope, id).await?.ok_or(NO_CREDENTIAL)?;
+        IssuedCredential::of(row).ok_or(NO_CREDENTIAL)
+    }
+
+    /// Writes down the uses that this node has seen since it last did.
+    pub async fn note_credential_uses(&self) -> Result<(), Refusal> {
+        let snapshot = Arc::clone(&self.configuration.current());
+        let unwritten = |credential: &Arc<Credential>| Some((Arc::clone(credential), credential.unwritten_use()?));
+        let uses: Vec<_> = snapshot.credentials.values().filter_map(unwritten).collect();
+        for some in uses.chunks(USES_AT_ONCE) {
+            let rows: Vec<_> = some.iter().map(|(credential, at)| (credential.id, *at)).collect();
+            self.store.note_credential_uses(&rows).await?;
+            for (credential, at) in some {
+                credential.use_is_written(*at);
+            }
+        }
+        Ok(())
     }
 
     /// One that is not revoked.
@@ -152,6 +219,7 @@ impl Manage {
     /// Makes a credential open nothing until it is enabled again, or the other way round.
     pub async fn disable_credential(&self, scope: Scope, id: CredentialId, disabled: bool) -> Result<Arc<Credential>, Refusal> {
         let row = self.store.credential_row(scope, id).await?.ok_or(NO_CREDENTIAL)?;
+        self.expect("the credential", row.revision)?;
         let expected = Expected::Revision(row.revision);
         let row = CredentialRow {
             disabled_at: disabled.then(|| row.disabled_at.unwrap_or_else(|| self.clock.now())),
@@ -211,6 +279,7 @@ impl Manage {
     /// Ends a credential for good; returns when.
     pub async fn revoke_credential(&self, scope: Scope, id: CredentialId) -> Result<Timestamp, Refusal> {
         let row = self.store.credential_row(scope, id).await?.ok_or(NO_CREDENTIAL)?;
+        self.expect("the credential", row.revision)?;
         let change = Change::Delete {
             thing: Thing::Credential(id),
             revision: row.revision,

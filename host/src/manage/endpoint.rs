@@ -302,6 +302,7 @@ impl Manage {
     ) -> Result<Arc<Endpoint>, Refusal> {
         retried!(async {
             let mut row = self.store.endpoint_row(scope, id).await?.ok_or(NO_ENDPOINT)?;
+            self.expect("the endpoint", row.revision)?;
             let expected = Expected::Revision(row.revision);
             edit(&mut row, self.clock.now())?;
             let row = Row::Endpoint(Box::new(row));
@@ -315,6 +316,7 @@ impl Manage {
     pub async fn delete_endpoint(&self, scope: Scope, id: EndpointId) -> Result<(), Refusal> {
         retried!(async {
             let row = self.store.endpoint_row(scope, id).await?.ok_or(NO_ENDPOINT)?;
+            self.expect("the endpoint", row.revision)?;
             let change = Change::Delete {
                 thing: Thing::Endpoint(id),
                 revision: row.revision,

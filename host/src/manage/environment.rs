@@ -49,6 +49,7 @@ impl Manage {
         problems.check("name", check::description(name));
         problems.refuse()?;
         let row = self.store.environment_row(scope, id).await?.ok_or(NO_ENVIRONMENT)?;
+        self.expect("the environment", row.revision)?;
         let expected = Expected::Revision(row.revision);
         let row = EnvironmentRow {
             name: name.to_owned(),
@@ -65,6 +66,7 @@ impl Manage {
     /// Makes this the environment that is meant where none is named.
     pub async fn make_default_environment(&self, scope: Scope, id: EnvironmentId) -> Result<Arc<Environment>, Refusal> {
         let row = self.store.environment_row(scope, id).await?.ok_or(NO_ENVIRONMENT)?;
+        self.expect("the environment", row.revision)?;
         let before = self.fresh().await?;
         let mut changes = Vec::new();
         // The former first: there is never more than one.
@@ -80,6 +82,7 @@ impl Manage {
     /// Deletes an environment in which nothing is left.
     pub async fn delete_environment(&self, scope: Scope, id: EnvironmentId) -> Result<(), Refusal> {
         let row = self.store.environment_row(scope, id).await?.ok_or(NO_ENVIRONMENT)?;
+        self.expect("the environment", row.revision)?;
         let snapshot = self.fresh().await?;
         if row.is_default {
             return Err(Refusal::InUse(format!(

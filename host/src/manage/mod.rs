@@ -93,6 +93,7 @@ pub struct Manage {
     configuration: Arc<Configuration>,
     clock: Clock,
     ask: AskPlugins,
+    only_at: Option<i64>,
 }
 
 impl Manage {
@@ -103,6 +104,24 @@ impl Manage {
             configuration,
             clock,
             ask,
+            only_at: None,
+        }
+    }
+
+    /// The same operations, which change or delete a thing only while it has this revision.
+    #[must_use]
+    pub fn only_at(&self, revision: i64) -> Self {
+        Self {
+            only_at: Some(revision),
+            ..self.clone()
+        }
+    }
+
+    /// Refuses where a thing is not what the caller wants to change.
+    fn expect(&self, what: &'static str, found: i64) -> Result<(), Refusal> {
+        match self.only_at {
+            Some(revision) if revision != found => Err(Refusal::Outdated { what, found }),
+            _ => Ok(()),
         }
     }
 

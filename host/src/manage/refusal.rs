@@ -19,6 +19,9 @@ pub enum Refusal {
     /// The same thing was changed by somebody else at the same time. Asking again works on what it is now.
     #[error("{0} was changed by somebody else meanwhile")]
     Changed(String),
+    /// It is not any more what the caller said it wants to change.
+    #[error("{what} is another than the one that is to be changed: it has revision {found}")]
+    Outdated { what: &'static str, found: i64 },
     /// Something else still needs it.
     #[error("{0}")]
     InUse(String),

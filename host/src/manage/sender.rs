@@ -213,6 +213,7 @@ impl Manage {
         retried!(async {
             let snapshot = self.fresh().await?;
             let old = self.store.sender_row(scope, id).await?.ok_or(NO_SENDER)?;
+            self.expect("the sender", old.revision)?;
             let mut fields = SenderFields::of(&old).ok_or(NO_SENDER)?;
             edit(&mut fields);
             let mut problems = fields.check();
@@ -238,6 +239,7 @@ impl Manage {
     pub async fn delete_sender(&self, scope: Scope, id: SenderId) -> Result<(), Refusal> {
         retried!(async {
             let row = self.store.sender_row(scope, id).await?.ok_or(NO_SENDER)?;
+            self.expect("the sender", row.revision)?;
             let change = Change::Delete {
                 thing: Thing::Sender(id),
                 revision: row.revision,

@@ -99,6 +99,7 @@ impl Manage {
     pub async fn update_tenant(&self, scope: Scope, id: TenantId, edit: impl Fn(&mut TenantFields)) -> Result<Arc<Tenant>, Refusal> {
         retried!(async {
             let row = self.store.tenant_row(scope, id).await?.ok_or(NO_TENANT)?;
+            self.expect("the tenant", row.revision)?;
             let mut fields = TenantFields::of(&row);
             edit(&mut fields);
             fields.check().refuse()?;

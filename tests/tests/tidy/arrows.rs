@@ -33,6 +33,7 @@ const RINGS: &[(&str, Ring)] = &[
     ("egress", Ring::Adapter),
     ("config", Ring::Between),
     ("configuration", Ring::Between),
+    ("documents", Ring::Between),
     ("explanation", Ring::Between),
     ("fanout", Ring::Between),
     ("installed", Ring::Between),

@@ -261,6 +261,8 @@ fn not_done(refusal: manage::Refusal) -> Response {
         R::NotFound { what } => text(StatusCode::NOT_FOUND, &format!("there is no such {what}")),
         R::Invalid(problems) => text(StatusCode::BAD_REQUEST, &in_its_words(&problems)),
         R::Taken(why) => text(StatusCode::CONFLICT, &why),
+        // Nobody here says which revision is to be changed.
+        R::Outdated { .. } => text(StatusCode::CONFLICT, "it was changed by somebody else meanwhile; try again"),
         R::Changed(thing) => text(
             StatusCode::CONFLICT,
             &format!("{thing} was changed by somebody else meanwhile; try again"),

@@ -108,12 +108,11 @@ async fn revoke(State(desk): State<Arc<Desk>>, PathText(key): PathText, request:
     if found.tenant != Some(person.user.tenant) {
         return Err(Refused::OfAnotherTenant);
     }
+    let issued = desk.edge.manage.issued_credential(scope(&person), key).await?;
     let revoked_at = desk.edge.manage.revoke_credential(scope(&person), key).await?;
     let key = IssuedCredential {
-        id: found.id,
-        label: found.label.clone().or_else(|| found.name.clone()),
-        created_at: found.created_at,
         revoked_at: Some(revoked_at),
+        ..issued
     };
     Ok(Json(render(&key)).into_response())
 }

@@ -263,7 +263,7 @@ fn source(snapshot: &Snapshot, tenant: TenantId, token: &str, now: Timestamp) ->
         return Err(Refused::TokenOfAnotherTenant);
     }
     match holder.subject {
-        Subject::Tenant => Err(Refused::TokenUnknown),
+        Subject::Tenant | Subject::Manager(_) => Err(Refused::TokenUnknown),
         Subject::Endpoint(id) => {
             let endpoint = snapshot.endpoints.get(&id).ok_or(Refused::TokenUnknown)?;
             taken(snapshot, Source::Endpoint(Arc::clone(endpoint)))

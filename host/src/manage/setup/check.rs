@@ -28,7 +28,7 @@ impl Setup {
     fn check_credentials_differ(&self, problems: &mut Problems) {
         let mut seen: BTreeMap<&str, String> = BTreeMap::new();
         for tenant in &self.tenants {
-            let keys = tenant.api_keys.iter().map(|(name, key)| (format!("api_key \"{name}\""), key));
+            let keys = tenant.api_keys.iter().map(|key| (format!("api_key \"{}\"", key.name), &key.text));
             let endpoints = tenant.endpoints.iter().filter_map(|endpoint| {
                 let token = endpoint.token.as_ref()?;
                 Some((format!("endpoint \"{}\"", endpoint.name), token))
@@ -54,11 +54,11 @@ impl Setup {
 impl TenantSetup {
     fn check(&self) -> Problems {
         let mut problems = self.fields.check();
-        for (name, key) in &self.api_keys {
+        for key in &self.api_keys {
             let mut of_key = Problems::default();
-            of_key.check("name", check::name(name));
-            of_key.check("key", check::credential(CredentialKind::ApiKey, key));
-            problems.within(&format!("api_key \"{name}\""), of_key);
+            of_key.check("name", check::name(&key.name));
+            of_key.check("key", check::credential(CredentialKind::ApiKey, &key.text));
+            problems.within(&format!("api_key \"{}\"", key.name), of_key);
         }
         for endpoint in &self.endpoints {
             let mut of_endpoint = endpoint.fields.check();
@@ -79,13 +79,27 @@ impl TenantSetup {
             of_sender.check("token", check::credential(CredentialKind::SenderToken, &sender.token));
             problems.within(&format!("sender \"{}\"", sender.name), of_sender);
         }
-        let endpoints: Vec<_> = self
-            .endpoints
-            .iter()
-            .map(|one| format!("{}/{}", one.environment, one.name))
+        for (sender, endpoint) in
+            (self.senders.iter()).flat_map(|sender| sender.fields.endpoints.iter().flatten().map(move |name| (sender, name)))
+        {
+            if self.removed.endpoints.contains(&(sender.environment.clone(), endpoint.clone())) {
+                problems.add(
+                    format!("sender \"{}\", endpoints", sender.name),
+                    format!("names \"{endpoint}\", which is to be removed"),
+                );
+            }
+        }
+        let full = |environment: &str, name: &str| format!("{environment}/{name}");
+        let endpoints = self.endpoints.iter().map(|one| full(&one.environment, &one.name));
+        let endpoints: Vec<_> = endpoints
+            .chain(self.removed.endpoints.iter().map(|(environment, name)| full(environment, name)))
             .collect();
-        let senders: Vec<_> = self.senders.iter().map(|one| format!("{}/{}", one.environment, one.name)).collect();
-        let api_keys = self.api_keys.iter().map(|(name, _)| name.as_str());
+        let senders = self.senders.iter().map(|one| full(&one.environment, &one.name));
+        let senders: Vec<_> = senders
+            .chain(self.removed.senders.iter().map(|(environment, name)| full(environment, name)))
+            .collect();
+        let api_keys = self.api_keys.iter().map(|key| key.name.as_str());
+        let api_keys = api_keys.chain(self.removed.api_keys.iter().map(String::as_str));
         for (kind, twins) in [
             ("api_key", twins(api_keys)),
             ("endpoint", twins(endpoints.iter().map(String::as_str))),

@@ -9,7 +9,7 @@ use hookyard_domain::{failure::FailurePolicy, profile, profile::Profile};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{EndpointSetup, SenderSetup, Setup, TenantSetup};
+use super::{ApiKeySetup, EndpointSetup, Removed, SenderSetup, Setup, TenantSetup};
 use crate::{
     configuration::{EndpointStatus, InboundCheck, MappingFailure},
     manage::{EndpointFields, PlainHttp, Problems, SenderFields, TenantFields, tenant::FIRST_ENVIRONMENT},
@@ -40,6 +40,34 @@ struct RawTenant {
     endpoint: Vec<RawEndpoint>,
     #[serde(default)]
     sender: Vec<RawSender>,
+    #[serde(default)]
+    remove: RawRemoved,
+}
+
+/// Names of what shall not be there; of endpoints and senders outside the default environment as `environment/name`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRemoved {
+    #[serde(default)]
+    api_keys: Vec<String>,
+    #[serde(default)]
+    endpoints: Vec<String>,
+    #[serde(default)]
+    senders: Vec<String>,
+}
+
+impl RawRemoved {
+    fn read(self) -> Removed {
+        let place = |name: String| match name.split_once('/') {
+            Some((environment, name)) => (environment.to_owned(), name.to_owned()),
+            None => (FIRST_ENVIRONMENT.to_owned(), name),
+        };
+        Removed {
+            api_keys: self.api_keys,
+            endpoints: self.endpoints.into_iter().map(place).collect(),
+            senders: self.senders.into_iter().map(place).collect(),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,6 +75,7 @@ struct RawTenant {
 struct RawApiKey {
     name: String,
     key: SecretSource,
+    disabled: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -242,7 +271,11 @@ impl Reader<'_> {
         fields.breaker_block_s = raw.breaker_block_s.unwrap_or(fields.breaker_block_s);
         let api_keys = raw.api_key.into_iter().map(|key| {
             let text = self.secret(&format!("{at}, api_key \"{}\", key", key.name), &key.key);
-            (key.name, text)
+            ApiKeySetup {
+                name: key.name,
+                text,
+                disabled: key.disabled,
+            }
         });
         let api_keys = api_keys.collect();
         TenantSetup {
@@ -250,6 +283,7 @@ impl Reader<'_> {
             api_keys,
             endpoints: raw.endpoint.into_iter().map(|endpoint| self.endpoint(&at, endpoint)).collect(),
             senders: raw.sender.into_iter().map(|sender| self.sender(&at, sender)).collect(),
+            removed: raw.remove.read(),
         }
     }
 

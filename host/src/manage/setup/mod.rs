@@ -13,7 +13,7 @@ pub mod file;
 mod plan;
 
 use hookyard_domain::{Scope, TenantId, profile::Profile};
-use serde::Serialize;
+use uuid::Uuid;
 
 use super::{ConfigAnswer, EndpointFields, Manage, NO_TENANT, Problems, Refusal, SenderFields, TenantFields};
 use crate::store::SecretText;
@@ -27,10 +27,27 @@ pub struct Setup {
 #[derive(Debug)]
 pub struct TenantSetup {
     pub fields: TenantFields,
-    /// By name.
-    pub api_keys: Vec<(String, SecretText)>,
+    pub api_keys: Vec<ApiKeySetup>,
     pub endpoints: Vec<EndpointSetup>,
     pub senders: Vec<SenderSetup>,
+    pub removed: Removed,
+}
+
+#[derive(Debug)]
+pub struct ApiKeySetup {
+    pub name: String,
+    pub text: SecretText,
+    /// None: it stays what it is.
+    pub disabled: Option<bool>,
+}
+
+/// What shall not be there, by name.
+#[derive(Debug, Default)]
+pub struct Removed {
+    pub api_keys: Vec<String>,
+    /// With their environment.
+    pub endpoints: Vec<(String, String)>,
+    pub senders: Vec<(String, String)>,
 }
 
 #[derive(Debug)]
@@ -70,29 +87,31 @@ pub struct Applied {
 }
 
 /// One thing of the set-up and what becomes of it.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     pub action: Action,
     pub kind: &'static str,
     pub name: String,
     /// The columns that change, for an update.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<&'static str>,
+    /// None for what a dry run would make.
+    pub id: Option<Uuid>,
 }
 
-#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     Create,
     Update,
+    Delete,
     Unchanged,
 }
 
 impl Action {
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Create => "created",
-            Self::Update => "updated",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
             Self::Unchanged => "unchanged",
         }
     }
@@ -122,11 +141,14 @@ impl Manage {
         };
         let tenants = plan.tenants.into_iter();
         let tenants = tenants.filter(|(name, _)| mode == Mode::Write || !is_new(name)).collect();
-        Ok(Applied {
-            lines: plan.lines,
-            tenants,
-            notes,
-        })
+        let mut lines = plan.lines;
+        if mode == Mode::DryRun {
+            // The next run makes others.
+            for line in lines.iter_mut().filter(|line| line.action == Action::Create) {
+                line.id = None;
+            }
+        }
+        Ok(Applied { lines, tenants, notes })
     }
 
     /// Asks the plugins about the configurations that change; returns what could not be asked, as notes.

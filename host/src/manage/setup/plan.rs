@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 use hookyard_domain::{ContentHash, CredentialId, EndpointId, EnvironmentId, SenderId, TenantId, Timestamp};
 use uuid::Uuid;
 
-use super::{Action, EndpointSetup, Line, SenderSetup, Setup, TenantSetup};
+use super::{Action, EndpointSetup, Line, Removed, SenderSetup, Setup, TenantSetup};
 use crate::{
     configuration::CredentialKind,
     manage::{ConfigQuestion, Problems, endpoint::blank, tenant::FIRST_ENVIRONMENT},
-    store::{Change, CredentialRow, EndpointRow, EnvironmentRow, Expected, Row, Rows, SecretText, SenderRow, SetAside, TenantRow},
+    store::{Change, CredentialRow, EndpointRow, EnvironmentRow, Expected, Row, Rows, SecretText, SenderRow, SetAside, TenantRow, Thing},
 };
 
 /// What carrying out a set-up would do.
@@ -108,6 +108,8 @@ struct Holder<'a> {
     subject: Option<Uuid>,
     environment: Option<EnvironmentId>,
     name: Option<&'a str>,
+    /// None: what it is.
+    disabled: Option<bool>,
 }
 
 /// Lists the names of the fields in which two rows differ.
@@ -119,7 +121,7 @@ macro_rules! differing {
 
 impl Planner<'_> {
     /// `fields` is none for a new row, else what differs.
-    fn note(&mut self, kind: &'static str, name: &str, fields: Option<Vec<&'static str>>, row: Row, expected: Expected) {
+    fn note(&mut self, kind: &'static str, name: &str, id: Uuid, fields: Option<Vec<&'static str>>, row: Row, expected: Expected) {
         let action = match &fields {
             None => Action::Create,
             Some(fields) if fields.is_empty() => Action::Unchanged,
@@ -133,7 +135,47 @@ impl Planner<'_> {
             kind,
             name: name.to_owned(),
             fields: fields.unwrap_or_default(),
+            id: Some(id),
         });
+    }
+
+    /// Plans the end of a thing; one that is gone already is as it shall be.
+    fn remove(&mut self, kind: &'static str, name: String, found: Option<(Thing, Uuid, i64)>) {
+        let action = match found {
+            Some((thing, _, revision)) => {
+                self.plan.changes.push(Change::Delete { thing, revision });
+                Action::Delete
+            }
+            None => Action::Unchanged,
+        };
+        self.plan.lines.push(Line {
+            action,
+            kind,
+            name,
+            fields: Vec::new(),
+            id: found.map(|(_, id, _)| id),
+        });
+    }
+
+    fn removed(&mut self, tenant: TenantId, tenant_name: &str, removed: &Removed) {
+        let environments = self.known.environments.get(&tenant).cloned().unwrap_or_default();
+        let environment = |slug: &str| environments.iter().find(|row| row.slug == slug).map(|row| row.id);
+        for name in &removed.api_keys {
+            let kind = CredentialKind::ApiKey.as_str();
+            let found = self.known.credentials.get(&(Some(tenant), kind, None, Some(name.as_str())));
+            let found = found.map(|row| (Thing::Credential(row.id), row.id.as_uuid(), row.revision));
+            self.remove(kind, format!("{tenant_name}/{name}"), found);
+        }
+        for (slug, name) in &removed.senders {
+            let found = environment(slug).and_then(|environment| self.known.senders.get(&(environment, name.as_str())));
+            let found = found.map(|row| (Thing::Sender(row.id), row.id.as_uuid(), row.revision));
+            self.remove("sender", format!("{tenant_name}/{name}"), found);
+        }
+        for (slug, name) in &removed.endpoints {
+            let found = environment(slug).and_then(|environment| self.known.endpoints.get(&(environment, name.as_str())));
+            let found = found.map(|row| (Thing::Endpoint(row.id), row.id.as_uuid(), row.revision));
+            self.remove("endpoint", format!("{tenant_name}/{name}"), found);
+        }
     }
 
     fn tenant(&mut self, setup: &TenantSetup) {
@@ -149,18 +191,19 @@ impl Planner<'_> {
         let differing = old.map(|old| differing!(old, new; attempts_max, breaker_block_s, webhook_secret));
         let expected = expected(old.map(|row| row.revision), broken);
         self.plan.tenants.push((name.to_owned(), id));
-        self.note("tenant", name, fields(differing, broken), Row::Tenant(new), expected);
-        for (key_name, key) in &setup.api_keys {
+        self.note("tenant", name, id.as_uuid(), fields(differing, broken), Row::Tenant(new), expected);
+        for key in &setup.api_keys {
             let holder = Holder {
-                place: &format!("tenant \"{name}\", api_key \"{key_name}\""),
-                told_as: &format!("{name}/{key_name}"),
+                place: &format!("tenant \"{name}\", api_key \"{}\"", key.name),
+                told_as: &format!("{name}/{}", key.name),
                 tenant: id,
                 kind: CredentialKind::ApiKey,
                 subject: None,
                 environment: None,
-                name: Some(key_name),
+                name: Some(&key.name),
+                disabled: key.disabled,
             };
-            self.credential(&holder, key);
+            self.credential(&holder, &key.text);
         }
         let environments = self.environments(id, setup);
         for endpoint in &setup.endpoints {
@@ -181,6 +224,7 @@ impl Planner<'_> {
             }
             self.sender(id, name, &place, environment, sender);
         }
+        self.removed(id, name, &setup.removed);
     }
 
     /// The environments the set-up uses, with those it makes. The first of a tenant is its default, unless one has the name
@@ -215,7 +259,14 @@ impl Planner<'_> {
             has_default = true;
             environments.insert(slug, row.id);
             let told_as = format!("{}/{slug}", setup.fields.name);
-            self.note("environment", &told_as, None, Row::Environment(row), Expected::New);
+            self.note(
+                "environment",
+                &told_as,
+                row.id.as_uuid(),
+                None,
+                Row::Environment(row),
+                Expected::New,
+            );
         }
         environments
     }
@@ -239,15 +290,21 @@ impl Planner<'_> {
             hash,
             sealed: None,
             expires_at: None,
-            disabled_at: old.and_then(|row| row.disabled_at),
+            disabled_at: match (holder.disabled, old.and_then(|row| row.disabled_at)) {
+                (Some(false), _) => None,
+                (Some(true), None) => Some(self.now),
+                (_, before) => before,
+            },
+            last_used_at: None,
             revoked_at: None,
             revision: 0,
             created_at: self.now,
             updated_at: self.now,
         };
-        let differing = old.map(|old| differing!(old, new; hash));
+        let differing = old.map(|old| differing!(old, new; hash, disabled_at));
         let expected = expected(old.map(|row| row.revision), None);
-        self.note(holder.kind.as_str(), holder.told_as, differing, Row::Credential(new), expected);
+        let id = new.id.as_uuid();
+        self.note(holder.kind.as_str(), holder.told_as, id, differing, Row::Credential(new), expected);
     }
 
     fn endpoint(&mut self, tenant: TenantId, tenant_name: &str, environment: EnvironmentId, setup: &EndpointSetup) {
@@ -271,6 +328,7 @@ impl Planner<'_> {
         self.note(
             "endpoint",
             &told_as,
+            id.as_uuid(),
             fields(differing, broken),
             Row::Endpoint(Box::new(new)),
             expected,
@@ -284,6 +342,7 @@ impl Planner<'_> {
                 subject: Some(id.as_uuid()),
                 environment: Some(environment),
                 name: None,
+                disabled: None,
             };
             self.credential(&holder, token);
         }
@@ -316,7 +375,8 @@ impl Planner<'_> {
             old.map(|old| differing!(old, new; status, plugin, config, failure_policy, event_type_header, exposed_headers, endpoints, mapping, mapping_failure, verification));
         let expected = expected(old.map(|row| row.revision), broken);
         let told_as = format!("{tenant_name}/{name}");
-        self.note("sender", &told_as, fields(differing, broken), Row::Sender(new), expected);
+        let differing = fields(differing, broken);
+        self.note("sender", &told_as, id.as_uuid(), differing, Row::Sender(new), expected);
         let holder = Holder {
             place,
             told_as: &told_as,
@@ -325,6 +385,7 @@ impl Planner<'_> {
             subject: Some(id.as_uuid()),
             environment: Some(environment),
             name: None,
+            disabled: None,
         };
         self.credential(&holder, &setup.token);
     }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Db, Store,
     error::Error,
-    in_time, on, plugin,
+    in_time, in_transaction, on, plugin,
     seal::{SealKey, SecretText},
     statements as sql,
 };
@@ -164,16 +164,49 @@ impl Store {
         Ok(row.filter(|row| row.tenant.map_or(scope == Scope::Operator, |tenant| scope.holds(tenant))))
     }
 
-    /// A tenant's credentials of one kind, the revoked ones too, newest first. One that cannot be read is left out.
-    pub async fn credentials_of_tenant(&self, tenant: TenantId, kind: &str, rows_max: u32) -> Result<Vec<CredentialRow>, Error> {
-        let rows: Vec<AnyRow> = on!(self, |pool| sqlx::query(sql::LIST_CREDENTIALS_OF_TENANT)
-            .bind(tenant.as_uuid())
-            .bind(kind)
-            .bind(i64::from(rows_max))
-            .fetch_all(pool)
-            .await
-            .map(|rows| rows.into_iter().map(AnyRow::from).collect()))?;
+    /// The credentials of the scope of one kind, the revoked ones too, newest first. The operator's own are among those of the
+    /// operator's scope. One that cannot be read is left out.
+    pub async fn list_credentials(
+        &self,
+        scope: Scope,
+        kind: &str,
+        before: Option<CredentialId>,
+        rows_max: u32,
+    ) -> Result<Vec<CredentialRow>, Error> {
+        let before = before.map_or(Uuid::max(), CredentialId::as_uuid);
+        let limit = i64::from(rows_max);
+        let rows: Vec<AnyRow> = match scope {
+            Scope::Operator => on!(self, |pool| sqlx::query(sql::LIST_CREDENTIALS)
+                .bind(kind)
+                .bind(before)
+                .bind(limit)
+                .fetch_all(pool)
+                .await
+                .map(|rows| rows.into_iter().map(AnyRow::from).collect()))?,
+            Scope::Tenant(tenant) => on!(self, |pool| sqlx::query(sql::LIST_CREDENTIALS_OF_TENANT)
+                .bind(tenant.as_uuid())
+                .bind(kind)
+                .bind(before)
+                .bind(limit)
+                .fetch_all(pool)
+                .await
+                .map(|rows| rows.into_iter().map(AnyRow::from).collect()))?,
+        };
         Ok(rows.iter().filter_map(|row| credential(row).ok()).collect())
+    }
+
+    /// Writes down when credentials were last used. Nodes are not told: it changes nothing they do.
+    pub async fn note_credential_uses(&self, uses: &[(CredentialId, Timestamp)]) -> Result<(), Error> {
+        in_transaction!(self, |transaction| {
+            for (id, at) in uses {
+                sqlx::query(sql::NOTE_CREDENTIAL_USE)
+                    .bind(id.as_uuid())
+                    .bind(at.as_micros())
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+        });
+        Ok(())
     }
 
     /// Whether this store's key opens every secret there is.
@@ -483,6 +516,7 @@ fn credential(row: &AnyRow) -> Result<CredentialRow, Unreadable> {
         created_at: Timestamp::from_micros(row.get(OWN + 8)?),
         updated_at: Timestamp::from_micros(row.get(OWN + 9)?),
         label: row.get(OWN + 10)?,
+        last_used_at: time(row, OWN + 11)?,
         revoked_at: time(row, GONE_AT)?,
     })
 }

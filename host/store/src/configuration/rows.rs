@@ -133,6 +133,8 @@ pub struct CredentialRow {
     pub sealed: Option<Vec<u8>>,
     pub expires_at: Option<Timestamp>,
     pub disabled_at: Option<Timestamp>,
+    /// To the minute. Written by itself, without another revision.
+    pub last_used_at: Option<Timestamp>,
     /// Only in lists that show what is revoked.
     pub revoked_at: Option<Timestamp>,
     pub revision: i64,

@@ -31,7 +31,7 @@ statements! {
          FROM sender WHERE revision > $1 AND ($1 > 0 OR deleted_at IS NULL) ORDER BY id";
     Both SELECT_CREDENTIALS_SINCE =
         "SELECT id, tenant_id, name, revision, revoked_at, kind, subject_id, environment_id, rights, hash, sealed, expires_at, disabled_at, \
-         created_at, updated_at, label FROM credential WHERE revision > $1 AND ($1 > 0 OR revoked_at IS NULL) ORDER BY id";
+         created_at, updated_at, label, last_used_at FROM credential WHERE revision > $1 AND ($1 > 0 OR revoked_at IS NULL) ORDER BY id";
     Both SELECT_PLUGINS_SINCE =
         "SELECT id, tenant_id, name, revision, NULL, active_hash, generation, refused_hash, refused_reason, refused_at, updated_at FROM plugin \
          WHERE revision > $1 ORDER BY id";
@@ -55,7 +55,7 @@ statements! {
          FROM sender WHERE id = $1 AND deleted_at IS NULL";
     Both SELECT_CREDENTIAL =
         "SELECT id, tenant_id, name, revision, revoked_at, kind, subject_id, environment_id, rights, hash, sealed, expires_at, disabled_at, \
-         created_at, updated_at, label FROM credential WHERE id = $1 AND revoked_at IS NULL";
+         created_at, updated_at, label, last_used_at FROM credential WHERE id = $1 AND revoked_at IS NULL";
 
     // An insert and its update number their parameters alike; an update changes nothing when the row has another revision
     // than the last parameter, or what never changes is another.
@@ -105,10 +105,17 @@ statements! {
         "UPDATE credential SET subject_id = $4, environment_id = $5, name = $6, rights = $7, hash = $8, sealed = $9, expires_at = $10, \
          disabled_at = $11, label = $12, revision = $13, updated_at = $14 \
          WHERE id = $1 AND tenant_id IS NOT DISTINCT FROM $2 AND kind = $3 AND revision = $15 AND revoked_at IS NULL";
-    /// All of a tenant of one kind, the revoked ones too, newest first.
+    /// All of one kind, the revoked ones too, newest first.
+    Both LIST_CREDENTIALS =
+        "SELECT id, tenant_id, name, revision, revoked_at, kind, subject_id, environment_id, rights, hash, sealed, expires_at, disabled_at, \
+         created_at, updated_at, label, last_used_at FROM credential WHERE kind = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
+    /// The same of a tenant.
     Both LIST_CREDENTIALS_OF_TENANT =
         "SELECT id, tenant_id, name, revision, revoked_at, kind, subject_id, environment_id, rights, hash, sealed, expires_at, disabled_at, \
-         created_at, updated_at, label FROM credential WHERE tenant_id = $1 AND kind = $2 ORDER BY id DESC LIMIT $3";
+         created_at, updated_at, label, last_used_at FROM credential WHERE tenant_id = $1 AND kind = $2 AND id < $3 ORDER BY id DESC LIMIT $4";
+    /// A use that is older than what is known changes nothing, whichever node saw it.
+    Both NOTE_CREDENTIAL_USE =
+        "UPDATE credential SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
     Both REVOKE_CREDENTIAL =
         "UPDATE credential SET revoked_at = $3, revision = $2, updated_at = $3 WHERE id = $1 AND revision = $4 AND revoked_at IS NULL";
     Both REVOKE_CREDENTIALS_OF =

@@ -1,0 +1,172 @@
+//! Who calls this API, and what they may do: a token of the operator or of one tenant, to read or to write.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{FromRequestParts, Path, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use hookyard_domain::{Scope, TenantId};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::{Desk, answers::Refused};
+use crate::{
+    configuration::{PlainHttp, Rights},
+    http::{
+        intake,
+        principal::{self, Place, Principal, Subject},
+    },
+    manage::Manage,
+};
+
+/// Marks a request that the operator's own command makes within its process. Nothing that comes over the network bears it.
+#[derive(Debug, Clone, Copy)]
+pub struct LocalOperator;
+
+/// Somebody who may read.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader {
+    pub scope: Scope,
+}
+
+/// Somebody who may change things, too.
+#[derive(Debug, Clone, Copy)]
+pub struct Writer {
+    pub scope: Scope,
+}
+
+fn identify(head: &Parts, desk: &Desk) -> Result<(Scope, Rights), Refused> {
+    if head.extensions.get::<LocalOperator>().is_some() {
+        return Ok((Scope::Operator, Rights::Write));
+    }
+    let snapshot = desk.configuration.current();
+    match principal::identify(&snapshot, &head.headers, &[Place::Bearer], desk.clock.now()) {
+        Ok(
+            caller @ Principal {
+                subject: Subject::Manager(rights),
+                ..
+            },
+        ) => Ok((caller.scope(), rights)),
+        _ => Err(Refused::Unidentified),
+    }
+}
+
+impl FromRequestParts<Arc<Desk>> for Reader {
+    type Rejection = Refused;
+
+    async fn from_request_parts(head: &mut Parts, desk: &Arc<Desk>) -> Result<Self, Refused> {
+        identify(head, desk).map(|(scope, _)| Self { scope })
+    }
+}
+
+impl FromRequestParts<Arc<Desk>> for Writer {
+    type Rejection = Refused;
+
+    async fn from_request_parts(head: &mut Parts, desk: &Arc<Desk>) -> Result<Self, Refused> {
+        match identify(head, desk)? {
+            (scope, Rights::Write) => Ok(Self { scope }),
+            (_, Rights::Read) => Err(Refused::MayOnlyRead),
+        }
+    }
+}
+
+impl Writer {
+    /// # Errors
+    /// [`Refused::OperatorOnly`].
+    pub fn operator(self) -> Result<(), Refused> {
+        match self.scope {
+            Scope::Operator => Ok(()),
+            Scope::Tenant(_) => Err(Refused::OperatorOnly),
+        }
+    }
+
+    /// Whether an endpoint's URL may be plain http.
+    pub fn plain_http(self, desk: &Desk) -> PlainHttp {
+        match self.scope {
+            Scope::Operator => PlainHttp::Allowed,
+            Scope::Tenant(_) => desk.plain_http,
+        }
+    }
+}
+
+/// An id in the path. What is not one names nothing.
+pub struct Id(pub Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Refused;
+
+    async fn from_request_parts(head: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let Path(id) = Path::from_request_parts(head, state).await.map_err(|_| Refused::Absent("id"))?;
+        Ok(Self(id))
+    }
+}
+
+impl Desk {
+    /// The operations, held to the revision that the request names with `If-Match`.
+    ///
+    /// # Errors
+    /// The header is not one of our tags.
+    pub fn manage_if_match(&self, headers: &HeaderMap) -> Result<Manage, Refused> {
+        let Some(value) = headers.get(header::IF_MATCH) else {
+            return Ok(self.manage.clone());
+        };
+        let text = value.to_str().unwrap_or_default().trim();
+        if text == "*" {
+            return Ok(self.manage.clone());
+        }
+        let revision = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).map(str::parse);
+        match revision {
+            Some(Ok(revision)) => Ok(self.manage.only_at(revision)),
+            _ => Err(Refused::wrong("If-Match", "is not an ETag of this API, such as \"17\"")),
+        }
+    }
+
+    /// A JSON object of this shape.
+    ///
+    /// # Errors
+    /// As [`intake::Intake::document`].
+    pub async fn document<T: DeserializeOwned>(&self, request: Request) -> Result<T, Refused> {
+        let (head, body) = request.into_parts();
+        intake::check_content_type(&head.headers)?;
+        let text: Box<RawValue> = self.intake.document(&head.headers, body).await?;
+        // Its reader would take a list for an object, by position.
+        if !text.get().starts_with('{') {
+            return Err(intake::Refused::NotJson("it must be an object".to_owned()).into());
+        }
+        serde_json::from_str(text.get()).map_err(|error| intake::Refused::NotJson(error.to_string()).into())
+    }
+
+    /// A set-up, which may be much larger than any other document.
+    ///
+    /// # Errors
+    /// As [`Desk::document`].
+    pub async fn set_up<T: DeserializeOwned>(&self, request: Request) -> Result<T, Refused> {
+        let (head, body) = request.into_parts();
+        intake::check_content_type(&head.headers)?;
+        Ok(self.intake.large_document(&head.headers, body).await?)
+    }
+
+    /// The tenant that is meant: the one named, by id or name, else the caller's own.
+    ///
+    /// # Errors
+    /// There is no such tenant within the scope; an operator named none.
+    pub async fn tenant(&self, scope: Scope, named: Option<&str>) -> Result<TenantId, Refused> {
+        self.tenant_or_all(scope, named).await?.tenant().ok_or(Refused::TenantNotNamed)
+    }
+
+    /// The scope narrowed to a tenant, where one is named.
+    ///
+    /// # Errors
+    /// There is no such tenant within the scope.
+    pub async fn tenant_or_all(&self, scope: Scope, named: Option<&str>) -> Result<Scope, Refused> {
+        let Some(named) = named else { return Ok(scope) };
+        let found = self.store.tenant_named(named).await?;
+        let id = found.or_else(|| named.parse::<Uuid>().ok().map(TenantId::from_uuid));
+        match id {
+            Some(id) if scope.holds(id) => Ok(Scope::Tenant(id)),
+            _ => Err(Refused::Absent("tenant")),
+        }
+    }
+}

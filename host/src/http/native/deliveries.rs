@@ -1,0 +1,98 @@
+//! `/api/v1/deliveries`: where events went, how each attempt ended, and trying again.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::State,
+    response::Response,
+    routing::{get, post},
+};
+use hookyard_domain::{DeliveryId, DeliveryState, EndpointId, Scope};
+use uuid::Uuid;
+
+use super::{
+    Desk,
+    answers::{self, Refused},
+    caller::{Id, Reader, Writer},
+    params::{Params, cut},
+};
+use crate::{
+    documents::{AttemptDocument, DeliveryDocument, List, ReplayedDocument},
+    store::{DeliveryView, Page},
+};
+
+pub fn router() -> Router<Arc<Desk>> {
+    Router::new()
+        .route("/api/v1/deliveries", get(list))
+        .route("/api/v1/deliveries/{id}", get(show))
+        .route("/api/v1/deliveries/{id}/attempts", get(attempts))
+        .route("/api/v1/deliveries/{id}/replay", post(replay))
+}
+
+async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> Result<Response, Refused> {
+    params.only(&["tenant", "endpoint", "state", "before", "limit"])?;
+    let page = params.page()?;
+    let state = params.word("state", DeliveryState::ALL, DeliveryState::as_str)?;
+    let scope = desk.tenant_or_all(reader.scope, params.get("tenant")).await?;
+    let rows = match params.get("endpoint").map(str::parse::<Uuid>) {
+        None => {
+            let rows = Page {
+                state,
+                before: page.before,
+                limit: page.rows(),
+            };
+            desk.store.list_deliveries(scope, &rows).await?
+        }
+        Some(Err(_)) => return Err(Refused::wrong("endpoint", "is not an id")),
+        Some(Ok(_)) if state.is_some() => return Err(Refused::wrong("state", "cannot be asked for together with endpoint")),
+        Some(Ok(endpoint)) => {
+            let endpoint = desk.manage.endpoint(scope, EndpointId::from_uuid(endpoint)).await?;
+            desk.store.deliveries_of_endpoint(endpoint.id, page.before, page.rows()).await?
+        }
+    };
+    let list = cut(
+        rows,
+        &page,
+        |delivery| delivery.id.as_uuid(),
+        |delivery| DeliveryDocument::from(&delivery),
+    );
+    Ok(answers::shown(None, &list))
+}
+
+async fn find(desk: &Desk, scope: Scope, id: DeliveryId) -> Result<DeliveryView, Refused> {
+    desk.store.delivery(scope, id).await?.ok_or(Refused::Absent("delivery"))
+}
+
+async fn attempts_of(desk: &Desk, scope: Scope, id: DeliveryId) -> Result<Vec<AttemptDocument>, Refused> {
+    let attempts = desk.store.attempts(scope, id).await?;
+    Ok(attempts.iter().map(AttemptDocument::from).collect())
+}
+
+async fn show(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> Result<Response, Refused> {
+    let id = DeliveryId::from_uuid(id);
+    let mut document = DeliveryDocument::from(&find(&desk, reader.scope, id).await?);
+    document.attempts_made = Some(attempts_of(&desk, reader.scope, id).await?);
+    Ok(answers::shown(None, &document))
+}
+
+async fn attempts(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> Result<Response, Refused> {
+    let id = DeliveryId::from_uuid(id);
+    find(&desk, reader.scope, id).await?;
+    let list = List {
+        items: attempts_of(&desk, reader.scope, id).await?,
+        next: None,
+    };
+    Ok(answers::shown(None, &list))
+}
+
+/// Starts over a delivery that ended without arriving; one that waits for its next attempt is due now.
+async fn replay(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id) -> Result<Response, Refused> {
+    find(&desk, writer.scope, DeliveryId::from_uuid(id)).await?;
+    let replayed = desk.manage.replay(writer.scope, id).await?;
+    let document = ReplayedDocument {
+        id: id.to_string(),
+        restarted: replayed.count,
+    };
+    Ok(answers::shown(None, &document))
+}

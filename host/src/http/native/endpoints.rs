@@ -1,0 +1,257 @@
+//! `/api/v1/endpoints`.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::HeaderMap,
+    response::Response,
+    routing::{get, post},
+};
+use hookyard_domain::{EndpointId, EnvironmentId, Scope, Timestamp, profile::Profile};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{
+    Desk,
+    answers::{self, Refused},
+    caller::{Id, Reader, Writer},
+    params::{Params, page_of},
+};
+use crate::{
+    configuration::{CredentialKind, Endpoint, EndpointStatus},
+    documents::EndpointDocument,
+    manage::{EndpointFields, EndpointFilter, NewEndpoint, PlainHttp, random_credential, random_signing_secret},
+    store::SecretText,
+};
+
+/// How long a former signing secret signs beside the new one, unless the caller says otherwise: a day to change a receiver.
+const OVERLAP_S_DEFAULT: u64 = 86_400;
+/// The longest overlap: thirty days.
+const OVERLAP_S_MAX: u64 = 30 * 86_400;
+
+const STATUSES: [EndpointStatus; 3] = [EndpointStatus::Active, EndpointStatus::Inactive, EndpointStatus::Suspended];
+
+pub fn router() -> Router<Arc<Desk>> {
+    Router::new()
+        .route("/api/v1/endpoints", get(list).post(create))
+        .route("/api/v1/endpoints/{id}", get(show).patch(change).delete(remove))
+        .route("/api/v1/endpoints/{id}/token", post(replace_token))
+        .route("/api/v1/endpoints/{id}/secret", get(secret).post(rotate_secret))
+}
+
+async fn blocked(desk: &Desk, scope: Scope) -> Result<HashMap<EndpointId, Timestamp>, Refused> {
+    let blocked = desk.manage.blocked(scope).await?;
+    Ok(blocked.into_iter().map(|blocked| (blocked.endpoint, blocked.until)).collect())
+}
+
+async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> Result<Response, Refused> {
+    params.only(&["tenant", "environment", "status", "before", "limit"])?;
+    let scope = desk.tenant_or_all(reader.scope, params.get("tenant")).await?;
+    let environment = params.get("environment").map(str::parse::<Uuid>).transpose();
+    let filter = EndpointFilter {
+        environment: environment
+            .map_err(|_| Refused::wrong("environment", "is not an id"))?
+            .map(EnvironmentId::from_uuid),
+        status: params.word("status", &STATUSES, EndpointStatus::as_str)?,
+        ..EndpointFilter::default()
+    };
+    let endpoints = desk.manage.endpoints(scope, &filter).await?;
+    let blocked = blocked(&desk, scope).await?;
+    let page = page_of(
+        endpoints,
+        &params.page()?,
+        |endpoint| endpoint.id.as_uuid(),
+        |endpoint| EndpointDocument::of(&endpoint, blocked.get(&endpoint.id).copied()),
+    );
+    Ok(answers::shown(None, &page))
+}
+
+/// What is not named stays, or is the default of a new one; null takes it away.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    /// Of a new one alone.
+    tenant: Option<String>,
+    /// Of a new one alone: an id; none is the tenant's default.
+    environment: Option<Uuid>,
+    /// Of a new one alone.
+    profile: Option<String>,
+    /// Of a new one alone: whether it gets an ingest token of its own.
+    #[serde(default)]
+    with_token: bool,
+    #[serde(default, deserialize_with = "said")]
+    name: Option<Option<String>>,
+    #[serde(default, deserialize_with = "said")]
+    description: Option<Option<String>>,
+    url: Option<String>,
+    /// Whether the URL may be plain http, where the server allows that.
+    #[serde(default)]
+    insecure_http: bool,
+    status: Option<String>,
+    metadata: Option<Map<String, Value>>,
+    events: Option<Vec<String>>,
+    concurrency_max: Option<u32>,
+    #[serde(default, deserialize_with = "said")]
+    attempts_max: Option<Option<u16>>,
+}
+
+/// Tells null from nothing.
+pub fn said<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl Wanted {
+    fn status(&self) -> Result<Option<EndpointStatus>, Refused> {
+        match self.status.as_deref() {
+            None => Ok(None),
+            Some("active") => Ok(Some(EndpointStatus::Active)),
+            Some("inactive") => Ok(Some(EndpointStatus::Inactive)),
+            Some(_) => Err(Refused::wrong("status", "must be active or inactive")),
+        }
+    }
+
+    fn put_into(&self, fields: &mut EndpointFields, status: Option<EndpointStatus>, plain_http: PlainHttp) {
+        if let Some(name) = &self.name {
+            fields.name.clone_from(name);
+        }
+        if let Some(description) = &self.description {
+            fields.description.clone_from(description);
+        }
+        if let Some(url) = &self.url {
+            fields.url.clone_from(url);
+            fields.plain_http = if self.insecure_http { plain_http } else { PlainHttp::Refused };
+        }
+        fields.status = status.unwrap_or(fields.status);
+        if let Some(metadata) = &self.metadata {
+            fields.metadata.clone_from(metadata);
+        }
+        if let Some(events) = &self.events {
+            fields.events.clone_from(events);
+        }
+        fields.concurrency_max = self.concurrency_max.unwrap_or(fields.concurrency_max);
+        fields.attempts_max = self.attempts_max.unwrap_or(fields.attempts_max);
+    }
+}
+
+async fn create(State(desk): State<Arc<Desk>>, writer: Writer, request: Request) -> Result<Response, Refused> {
+    let wanted: Wanted = desk.document(request).await?;
+    let tenant = desk.tenant(writer.scope, wanted.tenant.as_deref()).await?;
+    let url = wanted.url.as_deref().ok_or_else(|| Refused::wrong("url", "is required"))?;
+    let mut fields = EndpointFields::at(url);
+    if let Some(name) = &wanted.profile {
+        fields.profile = Profile::named(name).ok_or_else(|| Refused::wrong("profile", "is not one of the server's"))?;
+    }
+    wanted.put_into(&mut fields, wanted.status()?, writer.plain_http(&desk));
+    let token = wanted.with_token.then(|| random_credential(CredentialKind::EndpointToken));
+    let new = NewEndpoint {
+        environment: wanted.environment.map(EnvironmentId::from_uuid),
+        token: token.clone(),
+        ..NewEndpoint::of(tenant, fields)
+    };
+    let endpoint = desk.manage.create_endpoint(writer.scope, new).await?;
+    let mut document = EndpointDocument::of(&endpoint, None);
+    document.token = token.map(|token| token.expose().to_owned());
+    Ok(answers::created(
+        &format!("/api/v1/endpoints/{}", endpoint.id),
+        endpoint.revision,
+        &document,
+    ))
+}
+
+async fn answer(desk: &Desk, scope: Scope, endpoint: &Endpoint) -> Result<Response, Refused> {
+    let blocked = blocked(desk, scope).await?;
+    let document = EndpointDocument::of(endpoint, blocked.get(&endpoint.id).copied());
+    Ok(answers::shown(Some(endpoint.revision), &document))
+}
+
+async fn show(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> Result<Response, Refused> {
+    let endpoint = desk.manage.endpoint(reader.scope, EndpointId::from_uuid(id)).await?;
+    answer(&desk, reader.scope, &endpoint).await
+}
+
+async fn change(
+    State(desk): State<Arc<Desk>>,
+    writer: Writer,
+    Id(id): Id,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Refused> {
+    let wanted: Wanted = desk.document(request).await?;
+    let of_new = [
+        ("tenant", wanted.tenant.is_some()),
+        ("environment", wanted.environment.is_some()),
+        ("profile", wanted.profile.is_some()),
+        ("with_token", wanted.with_token),
+    ];
+    if let Some((name, _)) = of_new.iter().find(|(_, given)| *given) {
+        return Err(Refused::wrong(name, "is given when an endpoint is made, and stays"));
+    }
+    let (status, plain_http) = (wanted.status()?, writer.plain_http(&desk));
+    let manage = desk.manage_if_match(&headers)?;
+    let edit = |fields: &mut EndpointFields| wanted.put_into(fields, status, plain_http);
+    let endpoint = manage.update_endpoint(writer.scope, EndpointId::from_uuid(id), edit).await?;
+    answer(&desk, writer.scope, &endpoint).await
+}
+
+async fn remove(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id, headers: HeaderMap) -> Result<Response, Refused> {
+    let manage = desk.manage_if_match(&headers)?;
+    manage.delete_endpoint(writer.scope, EndpointId::from_uuid(id)).await?;
+    Ok(answers::done())
+}
+
+/// Gives it another ingest token; those before it open nothing from now on.
+async fn replace_token(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id) -> Result<Response, Refused> {
+    let endpoint = desk.manage.endpoint(writer.scope, EndpointId::from_uuid(id)).await?;
+    let kind = CredentialKind::EndpointToken;
+    let token = random_credential(kind);
+    desk.manage
+        .replace_token(
+            writer.scope,
+            endpoint.tenant_id,
+            endpoint.environment,
+            kind,
+            endpoint.id.as_uuid(),
+            token.clone(),
+        )
+        .await?;
+    Ok(answers::shown(None, &json!({ "token": token.expose() })))
+}
+
+/// What its deliveries are signed with: its own secret, else its tenant's. Whoever may only read may not forge deliveries.
+async fn secret(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id) -> Result<Response, Refused> {
+    let endpoint = desk.manage.endpoint(writer.scope, EndpointId::from_uuid(id)).await?;
+    let own = desk.manage.endpoint_secret(writer.scope, endpoint.id).await?;
+    let whose = if own.is_some() { "endpoint" } else { "tenant" };
+    let secret = match own {
+        Some(secret) => secret,
+        None => desk.manage.tenant_secret(writer.scope, endpoint.tenant_id).await?,
+    };
+    Ok(answers::shown(None, &json!({ "secret": secret.expose(), "of": whose })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rotation {
+    /// None: a random one.
+    secret: Option<String>,
+    /// Seconds for which the former one signs as well, where the endpoint's profile bears two signatures.
+    overlap_s: Option<u64>,
+}
+
+async fn rotate_secret(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id, request: Request) -> Result<Response, Refused> {
+    let wanted: Rotation = desk.document(request).await?;
+    let overlap_s = wanted.overlap_s.unwrap_or(OVERLAP_S_DEFAULT);
+    if overlap_s > OVERLAP_S_MAX {
+        return Err(Refused::wrong("overlap_s", format!("must be 0 to {OVERLAP_S_MAX}")));
+    }
+    let secret = wanted.secret.map_or_else(random_signing_secret, SecretText::new);
+    let overlap = Duration::from_secs(overlap_s);
+    let id = EndpointId::from_uuid(id);
+    desk.manage
+        .rotate_endpoint_secret(writer.scope, id, secret.clone(), overlap)
+        .await?;
+    Ok(answers::shown(None, &json!({ "secret": secret.expose(), "of": "endpoint" })))
+}

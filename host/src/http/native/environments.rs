@@ -1,0 +1,116 @@
+//! `/api/v1/environments`.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::HeaderMap,
+    response::Response,
+    routing::get,
+};
+use hookyard_domain::{EnvironmentId, Scope};
+use serde::Deserialize;
+
+use super::{
+    Desk,
+    answers::{self, Refused},
+    caller::{Id, Reader, Writer},
+    params::{Params, page_of},
+};
+use crate::{
+    configuration::Environment,
+    documents::EnvironmentDocument,
+    manage::{NewEnvironment, Refusal},
+};
+
+pub fn router() -> Router<Arc<Desk>> {
+    Router::new()
+        .route("/api/v1/environments", get(list).post(create))
+        .route("/api/v1/environments/{id}", get(show).patch(change).delete(remove))
+}
+
+async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> Result<Response, Refused> {
+    params.only(&["tenant", "before", "limit"])?;
+    let tenant = desk.tenant(reader.scope, params.get("tenant")).await?;
+    let mut environments = desk.manage.environments(reader.scope, tenant).await?;
+    environments.sort_unstable_by_key(|environment| std::cmp::Reverse(environment.id));
+    let page = page_of(
+        environments,
+        &params.page()?,
+        |environment| environment.id.as_uuid(),
+        |environment| EnvironmentDocument::from(&*environment),
+    );
+    Ok(answers::shown(None, &page))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct New {
+    tenant: Option<String>,
+    slug: String,
+    name: Option<String>,
+}
+
+async fn create(State(desk): State<Arc<Desk>>, writer: Writer, request: Request) -> Result<Response, Refused> {
+    let new: New = desk.document(request).await?;
+    let new = NewEnvironment {
+        tenant: desk.tenant(writer.scope, new.tenant.as_deref()).await?,
+        slug: new.slug,
+        name: new.name,
+    };
+    let made = desk.manage.create_environment(writer.scope, new).await?;
+    let location = format!("/api/v1/environments/{}", made.id);
+    Ok(answers::created(&location, made.revision, &EnvironmentDocument::from(&*made)))
+}
+
+async fn find(desk: &Desk, scope: Scope, id: EnvironmentId) -> Result<Arc<Environment>, Refused> {
+    desk.configuration.refresh(&desk.store).await?;
+    let snapshot = desk.configuration.current();
+    let found = snapshot.environments.get(&id).filter(|environment| scope.holds(environment.tenant));
+    Ok(found.cloned().ok_or(Refusal::NotFound { what: "environment" })?)
+}
+
+async fn show(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> Result<Response, Refused> {
+    let found = find(&desk, reader.scope, EnvironmentId::from_uuid(id)).await?;
+    Ok(answers::shown(Some(found.revision), &EnvironmentDocument::from(&*found)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    name: Option<String>,
+    /// True makes it the tenant's default in place of the one that was.
+    default: Option<bool>,
+}
+
+async fn change(
+    State(desk): State<Arc<Desk>>,
+    writer: Writer,
+    Id(id): Id,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Refused> {
+    let wanted: Wanted = desk.document(request).await?;
+    let id = EnvironmentId::from_uuid(id);
+    let manage = desk.manage_if_match(&headers)?;
+    let changed = match (wanted.name, wanted.default) {
+        (_, Some(false)) => {
+            return Err(Refused::wrong(
+                "default",
+                "cannot be taken away: make another environment the default",
+            ));
+        }
+        (Some(_), Some(true)) => return Err(Refused::wrong("default", "cannot be changed together with the name")),
+        (Some(name), None) => manage.rename_environment(writer.scope, id, &name).await?,
+        (None, Some(true)) => manage.make_default_environment(writer.scope, id).await?,
+        (None, None) => find(&desk, writer.scope, id).await?,
+    };
+    Ok(answers::shown(Some(changed.revision), &EnvironmentDocument::from(&*changed)))
+}
+
+async fn remove(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id, headers: HeaderMap) -> Result<Response, Refused> {
+    let manage = desk.manage_if_match(&headers)?;
+    manage.delete_environment(writer.scope, EnvironmentId::from_uuid(id)).await?;
+    Ok(answers::done())
+}

@@ -1,0 +1,86 @@
+//! `/api/v1/events`: what was accepted, what was decided about it, and deciding again.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::State,
+    response::Response,
+    routing::{get, post},
+};
+use hookyard_domain::{EventId, EventState, Scope};
+
+use super::{
+    Desk,
+    answers::{self, Refused},
+    caller::{Id, Reader, Writer},
+    params::{Params, cut},
+};
+use crate::{
+    documents::{DeliveryDocument, EventDocument, List, ReplayedDocument},
+    store::{EventView, Page},
+};
+
+pub fn router() -> Router<Arc<Desk>> {
+    Router::new()
+        .route("/api/v1/events", get(list))
+        .route("/api/v1/events/{id}", get(show))
+        .route("/api/v1/events/{id}/payload", get(payload))
+        .route("/api/v1/events/{id}/deliveries", get(deliveries))
+        .route("/api/v1/events/{id}/replay", post(replay))
+}
+
+async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> Result<Response, Refused> {
+    params.only(&["tenant", "state", "before", "limit"])?;
+    let page = params.page()?;
+    let rows = Page {
+        state: params.word("state", EventState::ALL, EventState::as_str)?,
+        before: page.before,
+        limit: page.rows(),
+    };
+    let scope = desk.tenant_or_all(reader.scope, params.get("tenant")).await?;
+    let events = desk.store.list_events(scope, &rows).await?;
+    let list = cut(events, &page, |event| event.id.as_uuid(), |event| EventDocument::of(&event, &[]));
+    Ok(answers::shown(None, &list))
+}
+
+async fn find(desk: &Desk, scope: Scope, id: EventId) -> Result<EventView, Refused> {
+    desk.store.event(scope, id).await?.ok_or(Refused::Absent("event"))
+}
+
+async fn show(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> Result<Response, Refused> {
+    let id = EventId::from_uuid(id);
+    let event = find(&desk, reader.scope, id).await?;
+    let deliveries = desk.store.deliveries_of_event(reader.scope, id).await?;
+    Ok(answers::shown(None, &EventDocument::of(&event, &deliveries)))
+}
+
+async fn payload(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> Result<Response, Refused> {
+    let id = EventId::from_uuid(id);
+    let event = find(&desk, reader.scope, id).await?;
+    let bytes = desk.store.payload(reader.scope, id).await?.ok_or(Refused::Absent("payload"))?;
+    Ok(answers::payload(&event, bytes))
+}
+
+/// All of them: a fan-out is as large as its environment.
+async fn deliveries(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> Result<Response, Refused> {
+    let id = EventId::from_uuid(id);
+    find(&desk, reader.scope, id).await?;
+    let deliveries = desk.store.deliveries_of_event(reader.scope, id).await?;
+    let list = List {
+        items: deliveries.iter().map(DeliveryDocument::from).collect(),
+        next: None,
+    };
+    Ok(answers::shown(None, &list))
+}
+
+/// Routes a held or dead-lettered event again, and starts over its deliveries that ended without arriving.
+async fn replay(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id) -> Result<Response, Refused> {
+    find(&desk, writer.scope, EventId::from_uuid(id)).await?;
+    let replayed = desk.manage.replay(writer.scope, id).await?;
+    let document = ReplayedDocument {
+        id: id.to_string(),
+        restarted: replayed.count,
+    };
+    Ok(answers::shown(None, &document))
+}

@@ -1,0 +1,229 @@
+//! `/api/v1/senders`.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::HeaderMap,
+    response::Response,
+    routing::{get, post},
+};
+use hookyard_domain::{EndpointId, EnvironmentId, SenderId, failure::FailurePolicy};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+use uuid::Uuid;
+
+use super::{
+    Desk,
+    answers::{self, Refused},
+    caller::{Id, Reader, Writer},
+    endpoints::said,
+    params::{Params, cut},
+};
+use crate::{
+    configuration::{CredentialKind, InboundCheck, MappingFailure, Sender},
+    documents::SenderDocument,
+    manage::{NewSender, SenderFields, random_credential},
+    store::{SecretText, VerificationRow},
+    verification::Verification,
+};
+
+pub fn router() -> Router<Arc<Desk>> {
+    Router::new()
+        .route("/api/v1/senders", get(list).post(create))
+        .route("/api/v1/senders/{id}", get(show).patch(change).delete(remove))
+        .route("/api/v1/senders/{id}/token", post(replace_token))
+}
+
+async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> Result<Response, Refused> {
+    params.only(&["tenant", "before", "limit"])?;
+    let page = params.page()?;
+    let scope = desk.tenant_or_all(reader.scope, params.get("tenant")).await?;
+    let senders = desk.manage.senders(scope).await?;
+    let older = senders
+        .into_iter()
+        .filter(|sender| page.before.is_none_or(|before| sender.id.as_uuid() < before));
+    let rows: Vec<Arc<Sender>> = older.take(page.rows() as usize).collect();
+    let documents = rows
+        .iter()
+        .map(|sender| Ok((sender.id.as_uuid(), SenderDocument::of(sender)?)))
+        .collect::<Result<Vec<_>, serde_json::Error>>()?;
+    Ok(answers::shown(
+        None,
+        &cut(documents, &page, |(id, _)| *id, |(_, document)| document),
+    ))
+}
+
+/// How a service's own signature is checked: the settings, and the secrets beside them, newest first.
+#[derive(Deserialize)]
+struct WantedCheck {
+    secrets: Vec<String>,
+    #[serde(flatten)]
+    settings: Verification,
+}
+
+/// What is not named stays, or is the default of a new one; null takes it away.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    /// Of a new one alone.
+    tenant: Option<String>,
+    /// Of a new one alone: an id; none is the tenant's default.
+    environment: Option<Uuid>,
+    #[serde(default, deserialize_with = "said")]
+    name: Option<Option<String>>,
+    #[serde(default, deserialize_with = "said")]
+    label: Option<Option<String>>,
+    active: Option<bool>,
+    #[serde(default, deserialize_with = "said")]
+    endpoint: Option<Option<Uuid>>,
+    #[serde(default, deserialize_with = "said")]
+    endpoints: Option<Option<Vec<String>>>,
+    #[serde(default, deserialize_with = "said")]
+    plugin: Option<Option<String>>,
+    config: Option<Value>,
+    on_failure: Option<String>,
+    #[serde(default, deserialize_with = "said")]
+    event_type_header: Option<Option<String>>,
+    expose_headers: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "said")]
+    mapping: Option<Option<Box<RawValue>>>,
+    on_mapping_failure: Option<String>,
+    #[serde(default, deserialize_with = "said")]
+    verification: Option<Option<Value>>,
+}
+
+/// [`Wanted`] with its words understood.
+struct Read {
+    wanted: Wanted,
+    on_failure: Option<FailurePolicy>,
+    on_mapping_failure: Option<MappingFailure>,
+    verification: Option<Option<VerificationRow>>,
+}
+
+impl Wanted {
+    fn read(self) -> Result<Read, Refused> {
+        let policy = self.on_failure.as_deref().map(|word| {
+            FailurePolicy::parse(word).ok_or_else(|| Refused::wrong("on_failure", "must be hold, dead-letter or pass-through"))
+        });
+        let mapping = self
+            .on_mapping_failure
+            .as_deref()
+            .map(|word| MappingFailure::parse(word).ok_or_else(|| Refused::wrong("on_mapping_failure", "must be hold or raw")));
+        let verification = self.verification.clone().map(|check| check.map(read_check).transpose());
+        Ok(Read {
+            on_failure: policy.transpose()?,
+            on_mapping_failure: mapping.transpose()?,
+            verification: verification.transpose()?,
+            wanted: self,
+        })
+    }
+}
+
+/// What is wrong is told without the secrets.
+fn read_check(value: Value) -> Result<VerificationRow, Refused> {
+    let wrong = |why: String| Refused::wrong("verification", why);
+    let wanted: WantedCheck = serde_json::from_value(value)
+        .map_err(|_| wrong("must have a \"kind\" with its settings, and \"secrets\", a list of texts (docs/inbound.md)".to_owned()))?;
+    let check = InboundCheck {
+        settings: wanted.settings,
+        secrets: wanted.secrets.into_iter().map(SecretText::new).collect(),
+    };
+    check.to_row().map_err(wrong)
+}
+
+impl Read {
+    fn put_into(&self, fields: &mut SenderFields) {
+        fn put<T: Clone>(wanted: Option<&T>, field: &mut T) {
+            if let Some(wanted) = wanted {
+                field.clone_from(wanted);
+            }
+        }
+        let wanted = &self.wanted;
+        put(wanted.name.as_ref(), &mut fields.name);
+        put(wanted.label.as_ref(), &mut fields.label);
+        put(wanted.active.as_ref(), &mut fields.active);
+        put(wanted.endpoints.as_ref(), &mut fields.endpoints);
+        put(wanted.plugin.as_ref(), &mut fields.plugin);
+        put(wanted.config.as_ref(), &mut fields.config);
+        put(wanted.event_type_header.as_ref(), &mut fields.event_type_header);
+        put(wanted.expose_headers.as_ref(), &mut fields.exposed_headers);
+        put(self.on_failure.as_ref(), &mut fields.failure_policy);
+        put(self.on_mapping_failure.as_ref(), &mut fields.mapping_failure);
+        put(self.verification.as_ref(), &mut fields.verification);
+        if let Some(endpoint) = wanted.endpoint {
+            fields.endpoint = endpoint.map(EndpointId::from_uuid);
+        }
+        if let Some(mapping) = &wanted.mapping {
+            fields.mapping = mapping.as_ref().map(|text| text.get().to_owned());
+        }
+    }
+}
+
+async fn create(State(desk): State<Arc<Desk>>, writer: Writer, request: Request) -> Result<Response, Refused> {
+    let read = desk.document::<Wanted>(request).await?.read()?;
+    let mut fields = SenderFields::default();
+    read.put_into(&mut fields);
+    let token = random_credential(CredentialKind::SenderToken);
+    let new = NewSender {
+        tenant: desk.tenant(writer.scope, read.wanted.tenant.as_deref()).await?,
+        environment: read.wanted.environment.map(EnvironmentId::from_uuid),
+        fields,
+        token: token.clone(),
+    };
+    let sender = desk.manage.create_sender(writer.scope, new).await?;
+    let mut document = SenderDocument::of(&sender)?;
+    document.token = Some(token.expose().to_owned());
+    Ok(answers::created(
+        &format!("/api/v1/senders/{}", sender.id),
+        sender.revision,
+        &document,
+    ))
+}
+
+async fn show(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> Result<Response, Refused> {
+    let sender = desk.manage.sender(reader.scope, SenderId::from_uuid(id)).await?;
+    Ok(answers::shown(Some(sender.revision), &SenderDocument::of(&sender)?))
+}
+
+async fn change(
+    State(desk): State<Arc<Desk>>,
+    writer: Writer,
+    Id(id): Id,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Refused> {
+    let read = desk.document::<Wanted>(request).await?.read()?;
+    if read.wanted.tenant.is_some() || read.wanted.environment.is_some() {
+        return Err(Refused::wrong("environment", "is given when a sender is made, and stays"));
+    }
+    let manage = desk.manage_if_match(&headers)?;
+    let edit = |fields: &mut SenderFields| read.put_into(fields);
+    let sender = manage.update_sender(writer.scope, SenderId::from_uuid(id), edit).await?;
+    Ok(answers::shown(Some(sender.revision), &SenderDocument::of(&sender)?))
+}
+
+async fn remove(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id, headers: HeaderMap) -> Result<Response, Refused> {
+    let manage = desk.manage_if_match(&headers)?;
+    manage.delete_sender(writer.scope, SenderId::from_uuid(id)).await?;
+    Ok(answers::done())
+}
+
+/// Gives it another ingest token; those before it open nothing from now on.
+async fn replace_token(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id) -> Result<Response, Refused> {
+    let sender = desk.manage.sender(writer.scope, SenderId::from_uuid(id)).await?;
+    let kind = CredentialKind::SenderToken;
+    let token = random_credential(kind);
+    desk.manage
+        .replace_token(
+            writer.scope,
+            sender.tenant_id,
+            sender.environment,
+            kind,
+            sender.id.as_uuid(),
+            token.clone(),
+        )
+        .await?;
+    Ok(answers::shown(None, &json!({ "token": token.expose() })))
+}

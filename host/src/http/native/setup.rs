@@ -1,0 +1,89 @@
+//! `/api/v1/setup`: a whole set-up at once.
+//!
+//! The set-up file names its secrets by environment variables and files of whoever wrote it, so the request brings their
+//! values beside the text.
+
+use std::{path::Path, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    response::Response,
+    routing::post,
+};
+use serde_json::{Map, Value};
+
+use super::{
+    Desk,
+    answers::{self, Refused},
+    caller::Writer,
+};
+use crate::{
+    documents::{AppliedDocument, ChangeDocument, NamedDocument, SetupDocument},
+    manage::{
+        Refusal,
+        setup::{
+            Applied, Mode,
+            file::{Secrets, read},
+        },
+    },
+};
+
+pub fn router() -> Router<Arc<Desk>> {
+    Router::new().route("/api/v1/setup", post(apply))
+}
+
+/// The values that came with the text.
+struct Brought<'a> {
+    variables: &'a Map<String, Value>,
+    files: &'a Map<String, Value>,
+}
+
+impl Secrets for Brought<'_> {
+    fn variable(&self, name: &str) -> Result<String, String> {
+        let value = self.variables.get(name).and_then(Value::as_str);
+        value
+            .map(str::to_owned)
+            .ok_or_else(|| format!("environment variable {name} is not set"))
+    }
+
+    fn file(&self, path: &Path) -> Result<String, String> {
+        let value = self.files.get(&*path.to_string_lossy()).and_then(Value::as_str);
+        value
+            .map(str::to_owned)
+            .ok_or_else(|| format!("the file {} was not sent along", path.display()))
+    }
+}
+
+async fn apply(State(desk): State<Arc<Desk>>, writer: Writer, request: Request) -> Result<Response, Refused> {
+    writer.operator()?;
+    let wanted: SetupDocument = desk.set_up(request).await?;
+    let brought = Brought {
+        variables: &wanted.variables,
+        files: &wanted.files,
+    };
+    let setup = read(&wanted.text, &brought).map_err(Refusal::Invalid)?;
+    let mode = if wanted.dry_run { Mode::DryRun } else { Mode::Write };
+    let applied = desk.manage.apply(writer.scope, &setup, mode).await?;
+    Ok(answers::shown(None, &document(applied, wanted.dry_run)))
+}
+
+fn document(applied: Applied, dry_run: bool) -> AppliedDocument {
+    let changes = applied.lines.into_iter().map(|line| ChangeDocument {
+        action: line.action.as_str().to_owned(),
+        kind: line.kind.to_owned(),
+        name: line.name,
+        fields: line.fields.into_iter().map(str::to_owned).collect(),
+        id: line.id.map(|id| id.to_string()),
+    });
+    let tenants = applied
+        .tenants
+        .into_iter()
+        .map(|(name, id)| NamedDocument { name, id: id.to_string() });
+    AppliedDocument {
+        dry_run,
+        changes: changes.collect(),
+        tenants: tenants.collect(),
+        notes: applied.notes,
+    }
+}
