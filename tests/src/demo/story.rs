@@ -14,6 +14,9 @@ use super::{
     sinks::{Sinks, Verifier},
     yard::{PLUGIN, SENDER, Yard},
 };
+use crate::client::Answer;
+
+mod github;
 
 /// Characters of a version's hash that are shown.
 const HASH_CHARS: usize = 12;
@@ -86,6 +89,7 @@ impl<'a> Story<'a> {
             self.event(payload, payload.name, &first).await?;
         }
         self.repeat(&payloads::PUSH).await?;
+        self.straight_from_github(&payloads::PUSH, &first).await?;
         self.direct().await?;
         let second = self.hot_reload(&first).await?;
         self.broken_module(&second).await?;
@@ -175,6 +179,18 @@ impl<'a> Story<'a> {
             .try_send()
             .await
             .context("the server does not answer")?;
+        self.follow(payload, name, version, &answer, posted).await
+    }
+
+    /// What becomes of an event that was answered so.
+    async fn follow(
+        &mut self,
+        payload: &Payload,
+        name: &str,
+        version: &Version,
+        answer: &Answer,
+        posted: Instant,
+    ) -> anyhow::Result<Value> {
         self.checks.same(format!("{name}: accepted"), 202, answer.status);
         let id = answer.json()["eventId"].as_str().unwrap_or_default().to_owned();
         self.page.fact(

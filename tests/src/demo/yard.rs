@@ -27,6 +27,8 @@ use crate::client::{Client, Post};
 /// The demonstration's tenant, and the folder of its plugins.
 const TENANT: &str = "acme";
 pub(super) const SENDER: &str = "github";
+/// The sender whose URL GitHub is given as it is.
+pub(super) const WEBHOOK: &str = "webhook";
 pub(super) const PLUGIN: &str = "github-to-slack";
 /// What the server prints when it is ready.
 const READY: &str = "listening on ";
@@ -41,6 +43,9 @@ const LOG_LINES_SHOWN: usize = 30;
 struct Credentials {
     api_key: String,
     sender_token: String,
+    /// Of the sender whose URL is pasted into GitHub, and what is pasted beside it.
+    webhook_token: String,
+    github_secret: String,
     ledger_token: String,
     webhook_secret: String,
 }
@@ -57,6 +62,8 @@ impl Credentials {
         Self {
             api_key: format!("hsk_{}", hex()),
             sender_token: format!("sndr_{}", hex()),
+            webhook_token: format!("sndr_{}", hex()),
+            github_secret: hex(),
             ledger_token: format!("dst_{}", hex()),
             webhook_secret: format!("whsec_{secret}"),
         }
@@ -144,6 +151,8 @@ impl Yard {
         for (file, secret) in [
             ("api-key", &self.credentials.api_key),
             ("sender-token", &self.credentials.sender_token),
+            ("webhook-token", &self.credentials.webhook_token),
+            ("github-secret", &self.credentials.github_secret),
             ("ledger-token", &self.credentials.ledger_token),
             ("webhook-secret", &self.credentials.webhook_secret),
         ] {
@@ -227,6 +236,20 @@ impl Yard {
     /// The URL GitHub would be given.
     pub(super) fn sender_url(&self) -> String {
         self.ingest_url(&self.credentials.sender_token)
+    }
+
+    /// The URL of the sender that knows GitHub by its signature.
+    pub(super) fn webhook_url(&self) -> String {
+        self.ingest_url(&self.credentials.webhook_token)
+    }
+
+    pub(super) fn github_secret(&self) -> &str {
+        &self.credentials.github_secret
+    }
+
+    /// Prepares a post with nothing of ours: neither key nor header.
+    pub(super) fn bare_post(&self, url: &str, body: &'static str) -> Post {
+        self.client.post_to(url, body)
     }
 
     pub(super) fn ledger_url(&self) -> String {
@@ -337,6 +360,7 @@ impl Yard {
 
 /// The declarative set-up; secrets are in files beside it.
 fn setup_text(urls: &[(&'static str, String)], config: &str) -> String {
+    let endpoints = quoted(payloads::ENDPOINTS.iter().map(|endpoint| endpoint.name)).join(", ");
     let mut text = format!(
         r#"[[tenant]]
 name = "{TENANT}"
@@ -353,9 +377,17 @@ plugin = "{PLUGIN}"
 config = {{ {config} }}
 event_type_header = "X-GitHub-Event"
 expose_headers = ["X-GitHub-Delivery"]
-endpoints = [{}]
+endpoints = [{endpoints}]
+
+[[tenant.sender]]
+name = "{WEBHOOK}"
+token = {{ file = "secrets/webhook-token" }}
+plugin = "{PLUGIN}"
+config = {{ {config} }}
+expose_headers = ["X-GitHub-Delivery"]
+endpoints = [{endpoints}]
+verification = {{ kind = "github", secrets = [{{ file = "secrets/github-secret" }}] }}
 "#,
-        quoted(payloads::ENDPOINTS.iter().map(|endpoint| endpoint.name)).join(", ")
     );
     for (name, url) in urls {
         text.push_str(&format!(
