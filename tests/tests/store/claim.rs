@@ -1,5 +1,7 @@
 //! Claims and leases: whose work a node takes, and how it goes back.
 
+use hookyard_domain::{ContentHash, PluginId};
+
 use super::contract::*;
 
 on_both_databases!(
@@ -10,6 +12,7 @@ on_both_databases!(
     a_postponed_event_waits_for_its_time,
     released_work_can_be_claimed_at_once,
     held_events_are_claimed_once_what_held_them_has_changed,
+    an_activation_writes_no_row_of_a_held_event,
     a_claim_takes_held_events_first_and_no_more_than_asked,
     waiting_endpoints_are_named_when_their_work_is_due,
     waiting_endpoints_are_all_found_behind_a_large_backlog,
@@ -170,6 +173,31 @@ async fn held_events_are_claimed_once_what_held_them_has_changed(kind: Kind) {
     );
     let (other, _lanes) = contract.other_node().await;
     assert!(other.claim_events(contract.sender, NOW, 8, 10).await.expect("claimed").is_empty());
+}
+
+/// The same story, from the other side: here the database refuses the write.
+async fn an_activation_writes_no_row_of_a_held_event(kind: Kind) {
+    let contract = Contract::on(kind).await;
+    let held = contract.held(contract.sender, 1).await;
+    let refusal = match kind {
+        Kind::Sqlite => "CREATE TRIGGER refusal BEFORE UPDATE ON route_work BEGIN SELECT RAISE(ABORT, 'it was written'); END",
+        Kind::Postgres => {
+            "CREATE FUNCTION refusal() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'it was written'; END $$; \
+             CREATE TRIGGER refusal BEFORE UPDATE ON route_work FOR EACH ROW EXECUTE FUNCTION refusal()"
+        }
+    };
+    contract.spoil(refusal.to_owned()).await;
+    let wasm = b"a module";
+    let version = ContentHash::of(wasm);
+    let plugin = PluginId::new_v7(NOW, [7; 10]);
+    let activated = contract
+        .store
+        .activate_plugin(plugin, contract.tenant, "router", version, wasm, NOW)
+        .await;
+    let activated = activated.expect("nothing of the backlog is written");
+    assert_eq!(contract.state(held).await, EventState::Held);
+    let claimed = contract.store.claim_events(contract.sender, NOW, activated.revision, 1).await;
+    assert!(claimed.is_err(), "the trigger does refuse: a claim writes the row");
 }
 
 async fn a_claim_takes_held_events_first_and_no_more_than_asked(kind: Kind) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use hookyard::{
     clock::Clock,
-    store::{Error, Location, Page, SealKey, Store},
+    store::{Become, Error, EventSearch, Location, Page, SealKey, Store},
 };
 use hookyard_domain::{DeliveryState, EndpointId, EventId, EventState, Scope, TenantId};
 use uuid::Uuid;
@@ -22,6 +22,18 @@ const PAGE_ROWS: u32 = 100;
 /// Each list is asked for once to warm up, and then so often.
 const TIMES: usize = 7;
 const LIST_MS_MAX: f64 = 50.0;
+
+/// Rows of a page by number, unless more are asked for.
+const NUMBERED_ROWS: u32 = 10;
+
+const BECOME: [(&str, Become); 6] = [
+    ("pending", Become::Pending),
+    ("retrying", Become::Retrying),
+    ("delivered", Become::Delivered),
+    ("exhausted", Become::Exhausted),
+    ("rejected", Become::Rejected),
+    ("cancelled", Become::Cancelled),
+];
 
 /// Asks for every list and returns a line for each, and the bar for the slowest.
 ///
@@ -68,6 +80,17 @@ pub async fn measure(place: &Place, crowd: &Crowd, shown: Uuid) -> anyhow::Resul
         let ask = async || Ok(store.deliveries_of_endpoint(endpoint, None, PAGE_ROWS).await?.len());
         lines.push(asked.list(&format!("deliveries of {what}"), ask).await?);
     }
+    for (whose, tenant) in [(" of a tenant", crowd.largest()), (" of a quiet tenant", crowd.quiet())] {
+        lines.push(asked.search(&format!("events{whose}, page by number"), tenant, None, 0).await?);
+        lines.push(asked.search(&format!("events{whose}, page 500"), tenant, None, 499).await?);
+        for (word, state) in BECOME {
+            lines.push(
+                asked
+                    .search(&format!("events{whose}, become {word}"), tenant, Some(state), 0)
+                    .await?,
+            );
+        }
+    }
     let ask = async || Ok(usize::from(store.event(largest, event).await?.is_some()));
     lines.push(asked.list("an event", ask).await?);
     let ask = async || Ok(store.deliveries_of_event(largest, event).await?.len());
@@ -111,6 +134,31 @@ impl Asked<'_> {
         };
         self.list(name, async || Ok(self.store.list_deliveries(scope, &page).await?.len()))
             .await
+    }
+
+    /// A page by number with its total and all that is shown of its events.
+    async fn search(&self, name: &str, tenant: &Tenant, state: Option<Become>, page: u64) -> anyhow::Result<Line> {
+        let search = EventSearch {
+            tenant: TenantId::from_uuid(tenant.id),
+            state,
+            endpoint: None,
+            from: None,
+            to: None,
+            newest_first: true,
+            limit: NUMBERED_ROWS,
+            offset: page * u64::from(NUMBERED_ROWS),
+        };
+        let scope = scope(tenant);
+        let ask = async || {
+            let found = self.store.search_events(&search).await?;
+            for event in &found.events {
+                self.store.event(scope, *event).await?;
+                self.store.deliveries_of_event(scope, *event).await?;
+                self.store.payload(scope, *event).await?;
+            }
+            Ok(found.events.len())
+        };
+        self.list(name, ask).await
     }
 
     /// Times a list.
