@@ -404,6 +404,28 @@ pub struct ReplayedDocument {
     pub restarted: u64,
 }
 
+/// Which of a list are to be put back to work: one page of it at a time.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayDocument {
+    /// Id or name; a tenant's token needs none.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// The state they are in.
+    pub state: String,
+    #[serde(default)]
+    pub before: Option<uuid::Uuid>,
+}
+
+/// What a replay of many put back to work.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ReplayedPageDocument {
+    /// Events and deliveries.
+    pub restarted: u64,
+    /// What to ask for as `before` to go on; none when all are done.
+    pub next: Option<String>,
+}
+
 /// A set-up to be carried out.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

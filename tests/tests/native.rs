@@ -23,6 +23,7 @@ on_both_databases!(
     everything_is_made_changed_and_deleted,
     a_change_of_an_older_revision_is_refused,
     an_event_is_found_and_set_going_again,
+    many_are_set_going_again_at_once,
     another_tenants_things_look_absent,
     a_set_up_removes_and_disables,
     commands_do_the_same_on_a_server_as_on_its_database,
@@ -420,6 +421,41 @@ async fn an_event_is_found_and_set_going_again(kind: Kind) {
         before = format!("&before={next}");
     }
     assert_eq!((seen.len(), seen.last()), (6, Some(&id)));
+    host.stop().await;
+}
+
+async fn many_are_set_going_again_at_once(kind: Kind) {
+    let receiver = Receiver::start().await;
+    receiver.script("/gone", [Reply::Status(404)]);
+    let mut host = TestHost::builder(kind).setup(acme(&receiver)).start().await;
+    let acme = Caller::of(&host, &["--tenant", "acme", "--rights", "write"]).await;
+    let other = Caller::of(&host, &["--tenant", "other", "--rights", "write"]).await;
+    for _ in 0..3 {
+        let answer = host.client().post(&endpoint_token("acme", "gone"), "1").send().await;
+        assert_eq!(answer.status, 202);
+    }
+    let rejected = async || {
+        let list = is(&acme.get("/api/v1/deliveries?state=rejected").await, 200);
+        list["items"].as_array().map_or(0, Vec::len)
+    };
+    until("three are rejected", async || (rejected().await == 3).then_some(())).await;
+    let all = json!({ "state": "rejected" });
+    assert_eq!(is(&other.post("/api/v1/deliveries/replay", &all).await, 200)["restarted"], 0);
+    is(&acme.post("/api/v1/deliveries/replay", &json!({ "state": "delivered" })).await, 422);
+    is(&acme.post("/api/v1/events/replay", &json!({ "state": "routed" })).await, 422);
+    assert_eq!(
+        is(&acme.post("/api/v1/events/replay", &json!({ "state": "held" })).await, 200)["restarted"],
+        0
+    );
+    receiver.script("/gone", [Reply::Status(200)]);
+    let output = server::run(host.database(), &["replay", "--deliveries", "rejected", "--tenant", "acme"]).await;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(said.trim(), "3 put back to work", "{}", String::from_utf8_lossy(&output.stderr));
+    until("all are delivered", async || {
+        let list = is(&acme.get("/api/v1/deliveries?state=delivered").await, 200);
+        (list["items"].as_array().map(Vec::len) == Some(3)).then_some(())
+    })
+    .await;
     host.stop().await;
 }
 

@@ -12,6 +12,9 @@ use crate::{
 /// Deliveries that are purged in one transaction: some ten milliseconds, so that no other write waits long.
 const PURGED_AT_ONCE: u32 = 1_000;
 
+/// Events or deliveries that are replayed in one transaction: some milliseconds, so that no other write waits long.
+const REPLAYED_AT_ONCE: usize = 100;
+
 /// Everything that waits for somebody to act, counted.
 #[derive(Debug, Default)]
 pub struct Standing {
@@ -135,6 +138,24 @@ impl Manage {
         } else {
             return Err(Refusal::NotFound { what: "event or delivery" });
         };
+        Ok(Replayed { count })
+    }
+
+    /// Puts all of these back to work, some at a time. What lies outside the scope stays as it is.
+    pub async fn replay_deliveries(&self, scope: Scope, ids: &[DeliveryId]) -> Result<Replayed, Refusal> {
+        let mut count = 0;
+        for some in ids.chunks(REPLAYED_AT_ONCE) {
+            count += self.store.replay_deliveries(scope, some, self.clock.now()).await?;
+        }
+        Ok(Replayed { count })
+    }
+
+    /// The same of events.
+    pub async fn replay_events(&self, scope: Scope, ids: &[EventId]) -> Result<Replayed, Refusal> {
+        let mut count = 0;
+        for some in ids.chunks(REPLAYED_AT_ONCE) {
+            count += self.store.replay_events(scope, some, self.clock.now()).await?;
+        }
         Ok(Replayed { count })
     }
 }

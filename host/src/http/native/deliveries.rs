@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::State,
+    extract::{Request, State},
     response::Response,
     routing::{get, post},
 };
@@ -15,10 +15,11 @@ use super::{
     Desk,
     answers::{self, Refused},
     caller::{Id, Reader, Writer},
-    params::{Params, cut},
+    params::{Params, REPLAYED_MAX, cut},
 };
 use crate::{
-    documents::{AttemptDocument, DeliveryDocument, List, ReplayedDocument},
+    documents::{AttemptDocument, DeliveryDocument, List, ReplayDocument, ReplayedDocument, ReplayedPageDocument},
+    http::paging::KeyPage,
     store::{DeliveryView, Page},
 };
 
@@ -28,6 +29,7 @@ pub fn router() -> Router<Arc<Desk>> {
         .route("/api/v1/deliveries/{id}", get(show))
         .route("/api/v1/deliveries/{id}/attempts", get(attempts))
         .route("/api/v1/deliveries/{id}/replay", post(replay))
+        .route("/api/v1/deliveries/replay", post(replay_many))
 }
 
 async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> Result<Response, Refused> {
@@ -84,6 +86,34 @@ async fn attempts(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> 
         next: None,
     };
     Ok(answers::shown(None, &list))
+}
+
+/// Does the same for a page of those in one state.
+async fn replay_many(State(desk): State<Arc<Desk>>, writer: Writer, request: Request) -> Result<Response, Refused> {
+    let wanted: ReplayDocument = desk.document(request).await?;
+    let state = match DeliveryState::parse(&wanted.state) {
+        Some(state @ (DeliveryState::Exhausted | DeliveryState::Rejected | DeliveryState::Cancelled)) => state,
+        _ => return Err(Refused::wrong("state", "must be exhausted, rejected or cancelled")),
+    };
+    let scope = desk.tenant_or_all(writer.scope, wanted.tenant.as_deref()).await?;
+    let page = KeyPage {
+        before: wanted.before,
+        limit: REPLAYED_MAX,
+    };
+    let rows = Page {
+        state: Some(state),
+        before: page.before,
+        limit: page.rows(),
+    };
+    let deliveries = desk.store.list_deliveries(scope, &rows).await?;
+    let (deliveries, next) = page.cut(deliveries, |delivery| delivery.id.as_uuid());
+    let ids: Vec<DeliveryId> = deliveries.iter().map(|delivery| delivery.id).collect();
+    let replayed = desk.manage.replay_deliveries(scope, &ids).await?;
+    let document = ReplayedPageDocument {
+        restarted: replayed.count,
+        next: next.map(|id| id.to_string()),
+    };
+    Ok(answers::shown(None, &document))
 }
 
 /// Starts over a delivery that ended without arriving; one that waits for its next attempt is due now.

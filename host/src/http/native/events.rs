@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::State,
+    extract::{Request, State},
     response::Response,
     routing::{get, post},
 };
@@ -14,10 +14,11 @@ use super::{
     Desk,
     answers::{self, Refused},
     caller::{Id, Reader, Writer},
-    params::{Params, cut},
+    params::{Params, REPLAYED_MAX, cut},
 };
 use crate::{
-    documents::{DeliveryDocument, EventDocument, List, ReplayedDocument},
+    documents::{DeliveryDocument, EventDocument, List, ReplayDocument, ReplayedDocument, ReplayedPageDocument},
+    http::paging::KeyPage,
     store::{EventView, Page},
 };
 
@@ -28,6 +29,7 @@ pub fn router() -> Router<Arc<Desk>> {
         .route("/api/v1/events/{id}/payload", get(payload))
         .route("/api/v1/events/{id}/deliveries", get(deliveries))
         .route("/api/v1/events/{id}/replay", post(replay))
+        .route("/api/v1/events/replay", post(replay_many))
 }
 
 async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> Result<Response, Refused> {
@@ -72,6 +74,34 @@ async fn deliveries(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -
         next: None,
     };
     Ok(answers::shown(None, &list))
+}
+
+/// Does the same for a page of those in one state.
+async fn replay_many(State(desk): State<Arc<Desk>>, writer: Writer, request: Request) -> Result<Response, Refused> {
+    let wanted: ReplayDocument = desk.document(request).await?;
+    let state = match EventState::parse(&wanted.state) {
+        Some(state @ (EventState::Held | EventState::DeadLettered)) => state,
+        _ => return Err(Refused::wrong("state", "must be held or dead-lettered")),
+    };
+    let scope = desk.tenant_or_all(writer.scope, wanted.tenant.as_deref()).await?;
+    let page = KeyPage {
+        before: wanted.before,
+        limit: REPLAYED_MAX,
+    };
+    let rows = Page {
+        state: Some(state),
+        before: page.before,
+        limit: page.rows(),
+    };
+    let events = desk.store.list_events(scope, &rows).await?;
+    let (events, next) = page.cut(events, |event| event.id.as_uuid());
+    let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
+    let replayed = desk.manage.replay_events(scope, &ids).await?;
+    let document = ReplayedPageDocument {
+        restarted: replayed.count,
+        next: next.map(|id| id.to_string()),
+    };
+    Ok(answers::shown(None, &document))
 }
 
 /// Routes a held or dead-lettered event again, and starts over its deliveries that ended without arriving.

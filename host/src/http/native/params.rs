@@ -22,6 +22,9 @@ const LIMIT: Limit = Limit {
     beyond: Beyond::Refuse,
 };
 
+/// Events or deliveries that one request replays; the next goes on from there.
+pub const REPLAYED_MAX: u32 = 500;
+
 pub struct Params(BTreeMap<String, String>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Params {
