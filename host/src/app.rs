@@ -325,6 +325,7 @@ pub fn own_api(store: Store) -> Router {
         store,
         intake: Intake::new(BODY_BYTES_MAX_DEFAULT),
         clock,
+        deliveries: None,
         plain_http: PlainHttp::Allowed,
     };
     native::router(desk).layer(Extension(LocalOperator))

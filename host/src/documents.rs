@@ -226,6 +226,7 @@ pub struct UserDocument {
     /// `active` or `inactive`.
     pub status: String,
     pub created_at: String,
+    pub revision: i64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -23,6 +23,7 @@ on_both_databases!(
     everything_is_made_changed_and_deleted,
     a_change_of_an_older_revision_is_refused,
     an_event_is_found_and_set_going_again,
+    what_waits_for_a_deleted_endpoint_is_cancelled_at_once,
     many_are_set_going_again_at_once,
     another_tenants_things_look_absent,
     a_set_up_removes_and_disables,
@@ -143,6 +144,29 @@ async fn a_token_opens_what_it_is_for_until_it_is_revoked(kind: Kind) {
     let for_other = json!({ "kind": "management-token", "rights": "read", "tenant": "other" });
     is(&writer.post("/api/v1/credentials", &for_other).await, 404);
 
+    // What a token makes is over no later than itself.
+    let soon = host.clock().now().plus(Duration::from_secs(600)).to_string();
+    let short = json!({ "kind": "management-token", "rights": "write", "expires_at": soon });
+    let short = Caller {
+        host: &host,
+        token: text(&is(&writer.post("/api/v1/credentials", &short).await, 201)["text"]),
+    };
+    let child = json!({ "kind": "management-token", "rights": "read" });
+    assert_eq!(is(&short.post("/api/v1/credentials", &child).await, 201)["expires_at"], soon);
+    let child = json!({ "kind": "management-token", "rights": "read", "expires_at": "2099-01-01T00:00:00Z" });
+    is(&short.post("/api/v1/credentials", &child).await, 422);
+
+    // Set-up files know a tenant by its name, and scripts by its id.
+    let acme = format!("/api/v1/tenants/{}", host.tenant("acme"));
+    is(&writer.patch(&acme, &json!({ "name": "globex" })).await, 422);
+    is(&writer.patch(&acme, &json!({ "attempts_max": 2 })).await, 200);
+    let like_an_id = json!({ "name": host.tenant("other").to_string() });
+    is(&operator.post("/api/v1/tenants", &like_an_id).await, 422);
+    is(
+        &operator.get("/api/v1/status?tenant=0198a5b4-0000-7000-8000-000000000000").await,
+        404,
+    );
+
     // Revoked over REST: at once on this node.
     let path = format!("/api/v1/credentials/{}", text(&made["id"]));
     let of_made = Caller {
@@ -204,13 +228,27 @@ async fn the_last_use_of_a_token_is_kept(kind: Kind) {
     let token = token(host.database(), &["--tenant", "acme", "--label", "unused"]).await;
     assert!(token.starts_with("hym_"));
     let used = reader.token.clone();
+    // Nor is it lost with what is revoked in the minute in which it was used.
+    let operator = Caller::operator(&host).await;
+    let made = json!({ "kind": "management-token", "rights": "read", "tenant": "acme", "label": "leaked" });
+    let made = is(&operator.post("/api/v1/credentials", &made).await, 201);
+    let leaked = Caller {
+        host: &host,
+        token: text(&made["text"]),
+    };
+    is(&leaked.get("/api/v1/status").await, 200);
+    let path = format!("/api/v1/credentials/{}", text(&made["id"]));
+    is(&operator.patch(&path, &json!({ "disabled": true })).await, 200);
+    is(&operator.delete(&path).await, 204);
     // A server that stops writes down what it saw.
     host.stop().await;
     let output = server::run(host.database(), &["token", "list", "--tenant", "acme", "--format", "json"]).await;
     let list: Value = serde_json::from_slice(&output.stdout).expect("a list is JSON");
-    assert_eq!(list[0]["label"], "unused");
-    assert_eq!(list[0]["last_used_at"], Value::Null);
-    assert!(text(&list[1]["last_used_at"]) >= text(&list[1]["created_at"]), "{list}");
+    assert_eq!((&list[0]["label"], &list[1]["label"]), (&json!("leaked"), &json!("unused")));
+    assert_eq!(list[1]["last_used_at"], Value::Null);
+    for used in [&list[0], &list[2]] {
+        assert!(text(&used["last_used_at"]) >= text(&used["created_at"]), "{list}");
+    }
     let table = server::run(host.database(), &["token", "list"]).await;
     let table = String::from_utf8_lossy(&table.stdout).into_owned();
     assert!(table.contains("never used") && !table.contains(&used), "{table}");
@@ -265,6 +303,12 @@ async fn everything_is_made_changed_and_deleted(kind: Kind) {
     is(&operator.patch(&path, &json!({ "url": "http://example.com/" })).await, 422);
     is(&operator.patch(&path, &json!({ "tenant": "acme" })).await, 422);
     is(&operator.patch(&path, &json!({ "status": "suspended" })).await, 422);
+    for null in ["url", "metadata", "events", "concurrency_max", "status"] {
+        is(&operator.patch(&path, &json!({ null: null })).await, 400);
+    }
+    is(&operator.patch(&path, &json!({ "insecure_http": true })).await, 422);
+    is(&operator.patch(&format!("{path}?tenant=acme"), &json!({})).await, 422);
+    is(&operator.delete(&format!("{path}?dry_run=true")).await, 422);
     let of_tenant = is(&operator.get(&format!("{path}/secret")).await, 200);
     assert_eq!(of_tenant["of"], "tenant");
     let own = is(&operator.post(&format!("{path}/secret"), &json!({ "overlap_s": 60 })).await, 200);
@@ -424,6 +468,53 @@ async fn an_event_is_found_and_set_going_again(kind: Kind) {
     host.stop().await;
 }
 
+async fn what_waits_for_a_deleted_endpoint_is_cancelled_at_once(kind: Kind) {
+    let receiver = Receiver::start().await;
+    let tenant = Tenant::named("acme")
+        .endpoint(Endpoint::new("hook", &receiver.url("/hook")).inactive())
+        .endpoint(Endpoint::new("gone", &receiver.url("/gone")).inactive())
+        .sender(Sender::new("github"));
+    let setup = SetupFile::new().tenant(tenant);
+    let mut host = TestHost::builder(kind).setup(setup).start().await;
+    let acme = Caller::of(&host, &["--tenant", "acme", "--rights", "write"]).await;
+    let operator = Caller::operator(&host).await;
+    let list = is(&acme.get("/api/v1/endpoints").await, 200);
+    let id = |name: &str| {
+        let mut items = list["items"].as_array().expect("items").iter();
+        text(&items.find(|item| item["name"] == name).expect("it is listed")["id"])
+    };
+    let path = |name: &str| format!("/api/v1/endpoints/{}", id(name));
+    for name in ["hook", "gone"] {
+        is(&acme.patch(&path(name), &json!({ "status": "active" })).await, 200);
+        receiver.script(&format!("/{name}"), [Reply::Status(503)]);
+        let answer = host.client().post(&endpoint_token("acme", name), "1").send().await;
+        assert_eq!(answer.status, 202, "{}", answer.text());
+    }
+    let states = async || {
+        let list = is(&acme.get("/api/v1/deliveries").await, 200);
+        let items = list["items"].as_array().expect("items");
+        items
+            .iter()
+            .map(|item| (text(&item["state"]), item["attempts"] == 1))
+            .collect::<Vec<_>>()
+    };
+    let waiting = ("waiting".to_owned(), true);
+    until("both wait for a second attempt", async || {
+        (states().await == [waiting.clone(), waiting.clone()]).then_some(())
+    })
+    .await;
+    is(&acme.delete(&path("hook")).await, 204);
+    assert!(states().await.contains(&("cancelled".to_owned(), true)), "{:?}", states().await);
+    let body = json!({
+        "text": "[[tenant]]\nname = \"acme\"\nwebhook_secret = { env = \"SECRET\" }\n[tenant.remove]\nendpoints = [\"gone\"]",
+        "variables": { "SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" },
+    });
+    is(&operator.post("/api/v1/setup", &body).await, 200);
+    let cancelled = ("cancelled".to_owned(), true);
+    assert_eq!(states().await, [cancelled.clone(), cancelled]);
+    host.stop().await;
+}
+
 async fn many_are_set_going_again_at_once(kind: Kind) {
     let receiver = Receiver::start().await;
     receiver.script("/gone", [Reply::Status(404)]);
@@ -552,9 +643,31 @@ async fn another_tenants_things_look_absent(kind: Kind) {
         (post.clone(), format!("/api/v1/deliveries/{delivery}/replay"), Some(json!({}))),
         (get, "/api/v1/status?tenant=acme".to_owned(), None),
     ];
+    let reader = Caller::of(&host, &["--tenant", "acme"]).await;
     for (method, path, body) in &routes {
         let answer = stranger.call(method.clone(), path, body.as_ref()).await;
         assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text());
+        // Whoever may only read its own tenant changes nothing and sees no secret.
+        let operators = path.ends_with(&own);
+        let answer = reader.call(method.clone(), path, body.as_ref()).await;
+        let expected = match *method {
+            Method::GET if operators => 404,
+            Method::GET if path.ends_with("/secret") => 403,
+            Method::GET => 200,
+            _ => 403,
+        };
+        assert_eq!(answer.status, expected, "{method} {path} by a reader: {}", answer.text());
+    }
+    for (path, body) in [
+        (
+            "/api/v1/endpoints",
+            json!({ "url": "https://example.com", "environment": environment }),
+        ),
+        ("/api/v1/senders", json!({ "environment": environment })),
+        ("/api/v1/senders", json!({ "endpoint": endpoint })),
+    ] {
+        let answer = stranger.post(path, &body).await;
+        assert!([404, 422].contains(&answer.status), "{path} {body}: {}", answer.text());
     }
     is(&stranger.post("/api/v1/setup", &json!({ "text": "" })).await, 403);
     // Nothing of all that was done.
@@ -580,7 +693,7 @@ async fn a_set_up_removes_and_disables(kind: Kind) {
             "files": { "robot.key": "robot-key-of-acme-0123456789" },
         })
     };
-    let remove = "[tenant.remove]\nsenders = [\"github\"]\nendpoints = [\"gone\", \"staging/never\"]";
+    let remove = "[tenant.remove]\nsenders = [\"github\"]\nendpoints = [\"gone\", \"never\"]";
     let applied = is(&operator.post("/api/v1/setup", &with(remove)).await, 200);
     let action = |applied: &Value, kind: &str, name: &str| {
         let mut changes = applied["changes"].as_array().expect("changes").iter();
@@ -607,6 +720,9 @@ async fn a_set_up_removes_and_disables(kind: Kind) {
     let both = format!("{remove}\n[[tenant.endpoint]]\nname = \"gone\"\nurl = \"https://example.com\"");
     let refused = is(&operator.post("/api/v1/setup", &with(&both)).await, 422);
     assert!(text(&refused["detail"]).contains("appears twice"), "{refused}");
+    let elsewhere = with("[tenant.remove]\nsenders = [\"stagin/github\"]");
+    let refused = is(&operator.post("/api/v1/setup", &elsewhere).await, 422);
+    assert!(text(&refused["detail"]).contains("stagin/github"), "{refused}");
     let mut unsent = with(remove);
     unsent["files"] = json!({});
     let refused = is(&operator.post("/api/v1/setup", &unsent).await, 422);

@@ -144,6 +144,9 @@ fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, Failure> {
     Ok(serde_json::from_slice(&answer.body).context("the answer is not what this version of hookyard expects")?)
 }
 
+/// The title of what somebody else changed at the same moment: the same command may succeed now.
+const CHANGED: &str = "changed meanwhile";
+
 /// What a refusal means for the exit code.
 fn refused(answer: &Answer) -> Failure {
     let Ok(problem) = serde_json::from_slice::<ProblemDocument>(&answer.body) else {
@@ -152,7 +155,11 @@ fn refused(answer: &Answer) -> Failure {
     };
     match answer.status {
         StatusCode::NOT_FOUND => Failure::NotFound(problem.detail),
-        status if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => Failure::Usage(problem.detail),
+        StatusCode::UNPROCESSABLE_ENTITY => Failure::Invalid(problem.detail),
+        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PAYLOAD_TOO_LARGE => {
+            Failure::Usage(problem.detail)
+        }
+        StatusCode::CONFLICT if problem.title != CHANGED => Failure::Usage(problem.detail),
         _ => Failure::Failed(anyhow::anyhow!(problem.detail)),
     }
 }

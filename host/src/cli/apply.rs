@@ -86,7 +86,7 @@ impl Apply {
             dry_run: self.dry_run,
         };
         let applied: AppliedDocument = api.post("/api/v1/setup", &document).await.map_err(|failure| match failure {
-            Failure::Usage(problems) => not_applied(&problems),
+            Failure::Invalid(problems) => not_applied(&problems),
             other => other,
         })?;
         for note in &applied.notes {

@@ -7,38 +7,56 @@ use uuid::Uuid;
 use super::{
     Common, Failure, Format, Needs,
     api::Api,
-    list::{List, pairs, print_json},
+    list::{self, pairs, print_json},
     table,
 };
-use crate::documents::{self, DeliveryDocument};
+use crate::documents::{DeliveryDocument, List};
 
 #[derive(Debug, Args)]
 pub(super) struct Deliveries {
     /// Shows the attempts of this delivery, or the deliveries of this event
     id: Option<Uuid>,
     #[command(flatten)]
-    list: List,
+    list: list::List,
 }
 
 impl Deliveries {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
         let query = self.list.query(DeliveryState::ALL, DeliveryState::as_str)?;
         let api = common.api(Needs::Database).await?;
-        let deliveries: documents::List<DeliveryDocument> = match self.id {
+        let deliveries = match self.id {
             None => {
-                let listed = api.get("/api/v1/deliveries", &pairs(&query)).await;
-                listed.map_err(|failure| self.list.absent(failure))?
+                let listed: Result<List<DeliveryDocument>, _> = api.get("/api/v1/deliveries", &pairs(&query)).await;
+                listed.map_err(|failure| self.list.absent(failure))?.items
             }
-            Some(id) => match api.get(&format!("/api/v1/events/{id}/deliveries"), &[]).await {
+            Some(id) => match deliveries_of(&api, &id.to_string()).await {
                 Err(Failure::NotFound(_)) => return one_delivery(&api, id, self.list.format).await,
                 of_event => of_event?,
             },
         };
         match self.list.format {
-            Format::Json => print_json(&deliveries.items)?,
-            Format::Table => print_deliveries(&deliveries.items),
+            Format::Json => print_json(&deliveries)?,
+            Format::Table => print_deliveries(&deliveries),
         }
         Ok(())
+    }
+}
+
+/// Those of an event, in the order in which they were made.
+pub(super) async fn deliveries_of(api: &Api, event: &str) -> Result<Vec<DeliveryDocument>, Failure> {
+    let path = format!("/api/v1/events/{event}/deliveries");
+    let mut deliveries = Vec::new();
+    let mut before: Option<String> = None;
+    loop {
+        let mut query = vec![("limit", "1000")];
+        query.extend(before.as_deref().map(|before| ("before", before)));
+        let page: List<DeliveryDocument> = api.get(&path, &query).await?;
+        deliveries.extend(page.items);
+        before = page.next;
+        if before.is_none() {
+            deliveries.reverse();
+            return Ok(deliveries);
+        }
     }
 }
 

@@ -7,12 +7,12 @@ use serde_json::Value;
 use super::{
     Common, Failure, Format, Needs,
     api::Api,
-    deliveries::{print_deliveries, with_attempts},
+    deliveries::{deliveries_of, print_deliveries, with_attempts},
     list::{List, pairs, print_json},
     table,
 };
 use crate::{
-    documents::{self, DeliveryDocument, EventDocument},
+    documents::{self, EventDocument},
     explanation::Explanation,
 };
 
@@ -65,12 +65,12 @@ fn absent(failure: Failure, id: EventId) -> Failure {
 async fn one_event(api: &Api, id: EventId, format: Format) -> Result<(), Failure> {
     let event: Result<EventDocument, _> = api.get(&format!("/api/v1/events/{id}"), &[]).await;
     let event = event.map_err(|failure| absent(failure, id))?;
-    let deliveries: documents::List<DeliveryDocument> = api.get(&format!("/api/v1/events/{id}/deliveries"), &[]).await?;
+    let deliveries = deliveries_of(api, &id.to_string()).await?;
     match format {
         Format::Json => {
             let mut document = serde_json::to_value(&event)?;
             let mut listed = Vec::new();
-            for delivery in &deliveries.items {
+            for delivery in &deliveries {
                 listed.push(serde_json::to_value(with_attempts(api, &delivery.id).await?)?);
             }
             document["deliveries"] = Value::Array(listed);
@@ -91,7 +91,7 @@ async fn one_event(api: &Api, id: EventId, format: Format) -> Result<(), Failure
                 print_explanation(decision);
             }
             say!();
-            print_deliveries(&deliveries.items);
+            print_deliveries(&deliveries);
         }
     }
     Ok(())

@@ -138,6 +138,8 @@ enum Failure {
     Failed(anyhow::Error),
     /// The caller's mistake.
     Usage(String),
+    /// What was brought is wrong, as a set-up.
+    Invalid(String),
     NotFound(String),
 }
 
@@ -163,7 +165,7 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Failed(error)) => complain(&format!("{error:#}"), 1),
-        Err(Failure::Usage(problem)) => complain(&problem, 2),
+        Err(Failure::Usage(problem) | Failure::Invalid(problem)) => complain(&problem, 2),
         Err(Failure::NotFound(what)) => complain(&what, 3),
     }
 }

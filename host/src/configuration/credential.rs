@@ -126,6 +126,12 @@ impl LastUse {
         }
     }
 
+    /// Goes on from what the row before this one had seen.
+    pub(super) fn go_on_from(&self, before: &Self) {
+        self.noted.fetch_max(before.noted.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.written.fetch_max(before.written.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     fn at(&self) -> Option<Timestamp> {
         match self.noted.load(Ordering::Relaxed) {
             0 => None,

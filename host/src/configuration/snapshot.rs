@@ -155,6 +155,9 @@ impl Snapshot {
             by_hash.remove(&old.hash);
         }
         for new in changed.iter().filter_map(|id| self.credentials.get(id)) {
+            if let Some(old) = before.credentials.get(&new.id) {
+                new.last_use.go_on_from(&old.last_use);
+            }
             by_hash.insert(new.hash, Arc::clone(new));
         }
     }

@@ -76,6 +76,7 @@ pub fn router(edge: &Edge) -> ByCredential {
         store: edge.store.clone(),
         intake: edge.intake.clone(),
         clock: edge.clock.clone(),
+        deliveries: Some(Arc::clone(&edge.deliveries)),
         plain_http: edge.plain_http,
     });
     let dialects = Router::new()

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, header};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Bytes of a body that are read for the sake of the answer. More than this is somebody who does not listen.
 const BYTES_MAX: usize = 64 * 1_024 * 1_024;
@@ -22,17 +23,26 @@ const BYTES_MAX: usize = 64 * 1_024 * 1_024;
 const TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The request with a body whose rest is read once its reader drops it.
-pub fn read_to_its_end(request: Request<Incoming>) -> Request<Body> {
+pub fn read_to_its_end(request: Request<Incoming>, readers: &Readers) -> Request<Body> {
     // Whoever asks before sending has not sent, and does not once it has an answer.
     if request.headers().contains_key(header::EXPECT) {
         return request.map(Body::new);
     }
-    request.map(|body| Body::new(Lingering { body: Some(body) }))
+    let readers = readers.clone();
+    request.map(|body| Body::new(Lingering { body: Some(body), readers }))
+}
+
+/// Who reads on: tasks that the server waits for, and cuts when it stops.
+#[derive(Clone)]
+pub struct Readers {
+    pub tasks: TaskTracker,
+    pub cut: CancellationToken,
 }
 
 struct Lingering {
     /// None once it is given away.
     body: Option<Incoming>,
+    readers: Readers,
 }
 
 impl HttpBody for Lingering {
@@ -61,8 +71,14 @@ impl Drop for Lingering {
             return;
         };
         // A body is dropped within a request; where the runtime is already gone, so is the connection.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(tokio::time::timeout(TIME_MAX, throw_away(body)));
+        if tokio::runtime::Handle::try_current().is_ok() {
+            let cut = self.readers.cut.clone();
+            self.readers.tasks.spawn(async move {
+                tokio::select! {
+                    _ = tokio::time::timeout(TIME_MAX, throw_away(body)) => {}
+                    () = cut.cancelled() => {}
+                }
+            });
         }
     }
 }

@@ -13,7 +13,10 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{Layer as _, Service, ServiceExt as _};
 
-use super::{peer::Peer, rest::read_to_its_end};
+use super::{
+    peer::Peer,
+    rest::{Readers, read_to_its_end},
+};
 
 /// Open connections; the next one waits in the kernel's backlog.
 const CONNECTIONS_MAX: usize = 8_192;
@@ -75,6 +78,10 @@ where
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).keep_alive(true);
     let cut = CancellationToken::new();
     let connections = TaskTracker::new();
+    let readers = Readers {
+        tasks: connections.clone(),
+        cut: cut.clone(),
+    };
     loop {
         let accepted = tokio::select! {
             accepted = async {
@@ -90,9 +97,14 @@ where
         // Answers are small and complete: waiting to coalesce them only adds delay.
         drop(stream.set_nodelay(true));
         let watcher = graceful.watcher();
+        let readers = readers.clone();
         let connection = builder.serve_connection(
             TokioIo::new(stream),
-            TowerToHyperService::new(Extension(Peer(peer.ip())).layer(service.clone()).map_request(read_to_its_end)),
+            TowerToHyperService::new(
+                Extension(Peer(peer.ip()))
+                    .layer(service.clone())
+                    .map_request(move |request| read_to_its_end(request, &readers)),
+            ),
         );
         let cut = cut.clone();
         connections.spawn(async move {

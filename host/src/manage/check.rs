@@ -54,6 +54,10 @@ pub fn tenant_name(text: &str) -> Result<(), String> {
     if text.trim() != text {
         return Err("must not begin or end with a space".to_owned());
     }
+    // Whoever means a tenant may say its name or its id.
+    if uuid::Uuid::parse_str(text).is_ok() {
+        return Err("must not look like an id".to_owned());
+    }
     label(text)
 }
 
@@ -142,6 +146,15 @@ pub fn credential(kind: CredentialKind, text: &SecretText) -> Result<(), String>
     let prefix = kind.prefix();
     if !text.starts_with(prefix) {
         return Err(format!("must begin with {prefix}"));
+    }
+    // What a text begins with says what it is for.
+    let of_another = |other: &CredentialKind| !other.prefix().is_empty() && *other != kind && text.starts_with(other.prefix());
+    if let Some(other) = CredentialKind::ALL.iter().find(|other| of_another(other)) {
+        return Err(format!(
+            "must not begin with {}, as {}s do",
+            other.prefix(),
+            other.as_str().replace('-', " ")
+        ));
     }
     if !(CREDENTIAL_CHARS_MIN..=CREDENTIAL_CHARS_MAX).contains(&text.len()) {
         return Err(format!("must have {CREDENTIAL_CHARS_MIN} to {CREDENTIAL_CHARS_MAX} characters"));

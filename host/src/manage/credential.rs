@@ -166,20 +166,22 @@ impl Manage {
     /// A tenant's credentials of one kind, revoked ones too, newest first.
     pub async fn issued_credentials(&self, scope: Scope, tenant: TenantId, kind: CredentialKind) -> Result<Vec<IssuedCredential>, Refusal> {
         within(scope, tenant, NO_TENANT)?;
-        self.credentials_page(Scope::Tenant(tenant), kind, None, ISSUED_MAX).await
+        let page = self.credentials_page(Scope::Tenant(tenant), kind, None, ISSUED_MAX).await?;
+        Ok(page.into_iter().filter_map(|(_, issued)| issued).collect())
     }
 
     /// The credentials of the scope of one kind that are older than one, revoked ones too, newest first. The operator's own are
-    /// the operator's alone.
+    /// the operator's alone. One that cannot be read is its id alone.
     pub async fn credentials_page(
         &self,
         scope: Scope,
         kind: CredentialKind,
         before: Option<CredentialId>,
         rows_max: u32,
-    ) -> Result<Vec<IssuedCredential>, Refusal> {
+    ) -> Result<Vec<(CredentialId, Option<IssuedCredential>)>, Refusal> {
         let rows = self.store.list_credentials(scope, kind.as_str(), before, rows_max).await?;
-        Ok(rows.into_iter().filter_map(IssuedCredential::of).collect())
+        let issued = |(id, row): (CredentialId, Option<CredentialRow>)| (id, row.and_then(IssuedCredential::of));
+        Ok(rows.into_iter().map(issued).collect())
     }
 
     /// One that is not revoked, with its last use.
@@ -285,7 +287,12 @@ impl Manage {
             revision: row.revision,
         };
         let now = self.clock.now();
+        // Nobody remembers its uses from then on, and of a key that leaked they are what is looked for.
+        let known = self.configuration.current().credentials.get(&id).cloned();
         self.store.configure(&[change], now).await?;
+        if let Some(at) = known.and_then(|credential| credential.unwritten_use()) {
+            self.store.note_credential_uses(&[(id, at)]).await?;
+        }
         self.fresh().await?;
         Ok(now)
     }

@@ -102,7 +102,14 @@ impl Manage {
             self.expect("the tenant", row.revision)?;
             let mut fields = TenantFields::of(&row);
             edit(&mut fields);
-            fields.check().refuse()?;
+            let mut problems = fields.check();
+            if fields.name != row.name && scope != Scope::Operator && !row.registered {
+                problems.add(
+                    "name",
+                    "is what the operator's set-up files know the tenant by: only the operator changes it",
+                );
+            }
+            problems.refuse()?;
             let changed = TenantRow {
                 registered: row.registered,
                 ..fields.row(id)

@@ -18,6 +18,7 @@ pub struct User {
     pub role: Role,
     /// Whether they may log in.
     pub active: bool,
+    pub revision: i64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -49,6 +50,7 @@ impl User {
             email: row.email.clone(),
             role: Role::parse(&row.role)?,
             active: row.status == ACTIVE,
+            revision: row.revision,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -89,8 +91,9 @@ impl Manage {
         new.check().refuse()?;
         let now = self.clock.now();
         let row = new.into_row(UserId::new_v7(now, rand::random()), now).await?;
-        self.store.configure(&[Change::new(Row::User(row.clone()))], now).await?;
-        User::of(&row).ok_or(NO_USER)
+        let id = row.id;
+        self.store.configure(&[Change::new(Row::User(row))], now).await?;
+        self.user(scope, id).await
     }
 
     /// Changes a user. One whose password, role or right to log in changed is logged out everywhere. The last active owner of a
@@ -106,6 +109,7 @@ impl Manage {
         };
         retried!(async {
             let old = self.store.user(scope, id).await?.ok_or(NO_USER)?;
+            self.expect("the user", old.revision)?;
             let now = self.clock.now();
             let mut row = UserRow {
                 updated_at: now,
@@ -133,7 +137,8 @@ impl Manage {
             }];
             changes.extend(owner_is_left(&old));
             self.store.configure(&changes, now).await?;
-            User::of(&row).ok_or(NO_USER)
+            // As it is now, with its new revision.
+            self.user(scope, id).await
         })
     }
 
@@ -141,6 +146,7 @@ impl Manage {
     pub async fn delete_user(&self, scope: Scope, id: UserId) -> Result<(), Refusal> {
         retried!(async {
             let old = self.store.user(scope, id).await?.ok_or(NO_USER)?;
+            self.expect("the user", old.revision)?;
             let mut changes = vec![Change::Delete {
                 thing: Thing::User(id),
                 revision: old.revision,
@@ -159,8 +165,22 @@ impl Manage {
     /// The users of a tenant, newest first.
     pub async fn users(&self, scope: Scope, tenant: TenantId) -> Result<Vec<User>, Refusal> {
         within(scope, tenant, NO_TENANT)?;
-        let rows = self.store.users(tenant, USERS_MAX).await?;
+        let rows = self.store.users(tenant, None, USERS_MAX).await?;
         Ok(rows.iter().filter_map(User::of).collect())
+    }
+
+    /// The users of a tenant that are older than one, newest first.
+    pub async fn users_page(&self, scope: Scope, tenant: TenantId, before: Option<UserId>, rows_max: u32) -> Result<Vec<User>, Refusal> {
+        within(scope, tenant, NO_TENANT)?;
+        let rows = self.store.users(tenant, before, rows_max).await?;
+        Ok(rows.iter().filter_map(User::of).collect())
+    }
+
+    /// The user of a tenant who logs in by this address.
+    pub async fn user_with_email(&self, scope: Scope, tenant: TenantId, email: &str) -> Result<Option<User>, Refusal> {
+        within(scope, tenant, NO_TENANT)?;
+        let row = self.store.user_by_email(&check::normal_email(email)).await?;
+        Ok(row.filter(|row| row.tenant == tenant).as_ref().and_then(User::of))
     }
 }
 

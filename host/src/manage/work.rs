@@ -1,16 +1,15 @@
 //! What stands still, and setting it going again (O1).
 
-use hookyard_domain::{DeliveryId, DeliveryState, EndpointId, EventId, EventState, Scope, SenderId, Timestamp};
+use hookyard_domain::{DeliveryId, DeliveryState, EndpointId, EventId, EventState, Scope, SenderId, TenantId, Timestamp};
 use uuid::Uuid;
 
 use super::{Manage, NO_ENDPOINT, Refusal, within};
-use crate::{
-    configuration::{Endpoint, Snapshot},
-    store::SetAside,
-};
+use crate::{configuration::Snapshot, fanout::Deliveries, store::SetAside};
 
 /// Deliveries that are purged in one transaction: some ten milliseconds, so that no other write waits long.
 const PURGED_AT_ONCE: u32 = 1_000;
+/// Rounds of a purge: each but the first finds only what was being claimed in the one before.
+const PURGES_MAX: u32 = 20;
 
 /// Events or deliveries that are replayed in one transaction: some milliseconds, so that no other write waits long.
 const REPLAYED_AT_ONCE: usize = 100;
@@ -111,19 +110,39 @@ impl Manage {
         Ok(blocked.collect())
     }
 
-    /// Ends everything that waits for an endpoint as cancelled, some at a time, what nodes have in memory too: an attempt under way
-    /// may still arrive, and nothing follows it. Returns how many there were. A claim at the same moment may have taken some:
-    /// ask again until there are none.
-    pub async fn purge_endpoint(&self, scope: Scope, endpoint: &Endpoint) -> Result<u64, Refusal> {
-        within(scope, endpoint.tenant_id, NO_ENDPOINT)?;
-        let mut count = 0;
-        loop {
-            let purged = self.store.cancel_waiting(endpoint.id, PURGED_AT_ONCE, self.clock.now()).await?;
-            if purged == 0 {
-                return Ok(count + self.store.cancel_leased(endpoint.id, self.clock.now()).await?);
+    /// Until when an endpoint is left alone because its receiver fails. The caller has checked whose it is.
+    pub async fn blocked_until(&self, endpoint: EndpointId) -> Result<Option<Timestamp>, Refusal> {
+        Ok(self.store.blocked_until(endpoint).await?)
+    }
+
+    /// Ends everything that waits for an endpoint as cancelled, some at a time, and what comes back while it does so: an attempt under
+    /// way may still arrive, and nothing follows it. `deliveries` is what this node has in memory, where it delivers.
+    pub async fn purge_endpoint(
+        &self,
+        scope: Scope,
+        tenant: TenantId,
+        endpoint: EndpointId,
+        deliveries: Option<&dyn Deliveries>,
+    ) -> Result<(), Refusal> {
+        within(scope, tenant, NO_ENDPOINT)?;
+        for _ in 0..PURGES_MAX {
+            let mut purged = 0;
+            loop {
+                let some = self.store.cancel_waiting(endpoint, PURGED_AT_ONCE, self.clock.now()).await?;
+                purged += some;
+                if some == 0 {
+                    break;
+                }
             }
-            count += purged;
+            purged += self.store.cancel_leased(endpoint, self.clock.now()).await?;
+            if let Some(deliveries) = deliveries {
+                deliveries.withdraw(endpoint);
+            }
+            if purged == 0 {
+                break;
+            }
         }
+        Ok(())
     }
 
     /// Puts an event or a delivery back to work: a held or dead-lettered event is routed again, a delivery that ended

@@ -30,6 +30,15 @@ impl Store {
         Ok(())
     }
 
+    /// Until when an endpoint is left alone, where it is.
+    pub async fn blocked_until(&self, endpoint: EndpointId) -> Result<Option<Timestamp>, Error> {
+        let row: Option<(i64,)> = on!(self, |pool| sqlx::query_as(sql::SELECT_BREAKER)
+            .bind(endpoint.as_uuid())
+            .fetch_optional(pool)
+            .await)?;
+        Ok(row.map(|(until,)| Timestamp::from_micros(until)))
+    }
+
     /// All endpoints that are left alone.
     pub async fn breakers(&self) -> Result<Vec<BreakerRow>, Error> {
         let rows: Vec<(Uuid, Uuid, i64, i64)> = on!(self, |pool| sqlx::query_as(sql::SELECT_BREAKERS).fetch_all(pool).await)?;

@@ -90,9 +90,15 @@ impl Store {
         row.map(|row| user(&row, 0)).transpose()
     }
 
-    /// The users of a tenant, newest first.
-    pub async fn users(&self, tenant: TenantId, rows_max: u32) -> Result<Vec<UserRow>, Error> {
-        let rows = self.people(sql::LIST_USERS, tenant, rows_max).await?;
+    /// The users of a tenant that are older than one, newest first.
+    pub async fn users(&self, tenant: TenantId, before: Option<UserId>, rows_max: u32) -> Result<Vec<UserRow>, Error> {
+        let rows: Vec<AnyRow> = on!(self, |pool| sqlx::query(sql::LIST_USERS)
+            .bind(tenant.as_uuid())
+            .bind(i64::from(rows_max))
+            .bind(before.map_or(Uuid::max(), UserId::as_uuid))
+            .fetch_all(pool)
+            .await
+            .map(|rows| rows.into_iter().map(AnyRow::from).collect()))?;
         rows.iter().map(|row| user(row, 0)).collect()
     }
 

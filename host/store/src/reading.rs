@@ -406,6 +406,59 @@ impl Store {
         )
     }
 
+    /// Where the walk of a short page of [`Store::list_events`] in state `routed` ended: older ones follow there.
+    pub async fn walk_of_events(&self, scope: Scope, before: Option<Uuid>) -> Result<Option<EventId>, Error> {
+        let end = self.walk(scope, before, sql::END_OF_EVENTS, sql::END_OF_EVENTS_OF_TENANT).await?;
+        Ok(end.map(EventId::from_uuid))
+    }
+
+    /// The same of [`Store::list_deliveries`] in state `delivered`.
+    pub async fn walk_of_deliveries(&self, scope: Scope, before: Option<Uuid>) -> Result<Option<DeliveryId>, Error> {
+        let end = self
+            .walk(scope, before, sql::END_OF_DELIVERIES, sql::END_OF_DELIVERIES_OF_TENANT)
+            .await?;
+        Ok(end.map(DeliveryId::from_uuid))
+    }
+
+    async fn walk(&self, scope: Scope, before: Option<Uuid>, all: &'static str, of_tenant: &'static str) -> Result<Option<Uuid>, Error> {
+        let before = before.unwrap_or(Uuid::max());
+        let row: Option<(Uuid,)> = match scope.tenant() {
+            None => on!(self, |pool| sqlx::query_as(all)
+                .bind(before)
+                .bind(WALK_ROWS_MAX - 1)
+                .fetch_optional(pool)
+                .await)?,
+            Some(tenant) => on!(self, |pool| sqlx::query_as(of_tenant)
+                .bind(tenant.as_uuid())
+                .bind(before)
+                .bind(WALK_ROWS_MAX - 1)
+                .fetch_optional(pool)
+                .await)?,
+        };
+        Ok(row.map(|(id,)| id))
+    }
+
+    /// Deliveries of an event, newest first, a page of them.
+    pub async fn page_of_deliveries(
+        &self,
+        scope: Scope,
+        id: EventId,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryView>, Error> {
+        let tenant = scope.tenant().map(TenantId::as_uuid);
+        let before = before.unwrap_or(Uuid::max());
+        views!(
+            self,
+            delivery_view,
+            sql::PAGE_DELIVERIES_OF_EVENT,
+            id.as_uuid(),
+            tenant,
+            before,
+            i64::from(limit)
+        )
+    }
+
     pub async fn deliveries_of_event(&self, scope: Scope, id: EventId) -> Result<Vec<DeliveryView>, Error> {
         let tenant = scope.tenant().map(TenantId::as_uuid);
         views!(self, delivery_view, sql::LIST_DELIVERIES_OF_EVENT, id.as_uuid(), tenant)

@@ -21,8 +21,6 @@ use crate::{
 
 /// Pages of events read at once, all tenants' together.
 const PAGES_AT_ONCE: usize = 4;
-/// Rounds of a purge: each but the first finds only what was being claimed in the one before.
-const PURGES_MAX: u32 = 20;
 
 /// The edge with the limits of the routes that need no log-in (docs/contracts/hooksentry.md, section 3.7).
 pub struct Desk {
@@ -113,13 +111,11 @@ impl<S: Send + Sync> FromRequestParts<S> for PathText {
 /// # Errors
 /// The database is away; some may be cancelled.
 pub async fn purge(desk: &Desk, person: &Person, endpoint: &Endpoint) -> Result<(), Refused> {
-    for _ in 0..PURGES_MAX {
-        let purged = desk.edge.manage.purge_endpoint(scope(person), endpoint).await?;
-        desk.edge.deliveries.withdraw(endpoint.id);
-        if purged == 0 {
-            break;
-        }
-    }
+    let deliveries = Some(&*desk.edge.deliveries);
+    let manage = &desk.edge.manage;
+    manage
+        .purge_endpoint(scope(person), endpoint.tenant_id, endpoint.id, deliveries)
+        .await?;
     Ok(())
 }
 

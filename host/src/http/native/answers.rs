@@ -193,7 +193,15 @@ fn not_done(refusal: manage::Refusal) -> Response {
         R::Changed(_) => problem(StatusCode::CONFLICT, "changed meanwhile", &detail),
         R::Outdated { .. } => problem(StatusCode::PRECONDITION_FAILED, "changed meanwhile", &detail),
         R::InUse(_) => problem(StatusCode::CONFLICT, "in use", &detail),
-        R::Busy | R::Unavailable(_) | R::PluginsNotAsked(_) => later("it cannot be done now; look whether it was, and try again"),
+        R::Busy => later("too much of this kind is going on; try again"),
+        R::PluginsNotAsked(_) => {
+            tracing::warn!(why = %detail, "an operation was not carried out");
+            later(&detail)
+        }
+        R::Unavailable(error) => {
+            tracing::warn!(%error, "an operation was not carried out");
+            later("the database is not available; look whether it was done, and try again")
+        }
         R::Defect(error) => defect(&error),
     }
 }
@@ -204,12 +212,12 @@ pub fn shown(revision: Option<i64>, document: &impl Serialize) -> Response {
 }
 
 /// Something was made, and is found there.
-pub fn created(location: &str, revision: impl Into<Option<i64>>, document: &impl Serialize) -> Response {
+pub fn created(location: &str, revision: i64, document: &impl Serialize) -> Response {
     let location = HeaderValue::try_from(location).expect("paths with ids are visible text");
     (
         StatusCode::CREATED,
         [(header::LOCATION, location)],
-        etag(revision.into()),
+        etag(Some(revision)),
         Json(document),
     )
         .into_response()

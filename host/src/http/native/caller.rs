@@ -6,12 +6,12 @@ use axum::{
     extract::{FromRequestParts, Path, Request},
     http::{HeaderMap, header, request::Parts},
 };
-use hookyard_domain::{Scope, TenantId};
-use serde::de::DeserializeOwned;
+use hookyard_domain::{Scope, TenantId, Timestamp};
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{Desk, answers::Refused};
+use super::{Desk, answers::Refused, params::Params};
 use crate::{
     configuration::{PlainHttp, Rights},
     http::{
@@ -35,11 +35,13 @@ pub struct Reader {
 #[derive(Debug, Clone, Copy)]
 pub struct Writer {
     pub scope: Scope,
+    /// When its token is over. What it makes for others like it is over by then, too.
+    pub expires_at: Option<Timestamp>,
 }
 
-fn identify(head: &Parts, desk: &Desk) -> Result<(Scope, Rights), Refused> {
+fn identify(head: &Parts, desk: &Desk) -> Result<(Scope, Rights, Option<Timestamp>), Refused> {
     if head.extensions.get::<LocalOperator>().is_some() {
-        return Ok((Scope::Operator, Rights::Write));
+        return Ok((Scope::Operator, Rights::Write, None));
     }
     let snapshot = desk.configuration.current();
     match principal::identify(&snapshot, &head.headers, &[Place::Bearer], desk.clock.now()) {
@@ -48,7 +50,10 @@ fn identify(head: &Parts, desk: &Desk) -> Result<(Scope, Rights), Refused> {
                 subject: Subject::Manager(rights),
                 ..
             },
-        ) => Ok((caller.scope(), rights)),
+        ) => {
+            let credential = snapshot.credentials.get(&caller.credential);
+            Ok((caller.scope(), rights, credential.and_then(|credential| credential.expires_at)))
+        }
         _ => Err(Refused::Unidentified),
     }
 }
@@ -57,7 +62,7 @@ impl FromRequestParts<Arc<Desk>> for Reader {
     type Rejection = Refused;
 
     async fn from_request_parts(head: &mut Parts, desk: &Arc<Desk>) -> Result<Self, Refused> {
-        identify(head, desk).map(|(scope, _)| Self { scope })
+        identify(head, desk).map(|(scope, ..)| Self { scope })
     }
 }
 
@@ -66,8 +71,8 @@ impl FromRequestParts<Arc<Desk>> for Writer {
 
     async fn from_request_parts(head: &mut Parts, desk: &Arc<Desk>) -> Result<Self, Refused> {
         match identify(head, desk)? {
-            (scope, Rights::Write) => Ok(Self { scope }),
-            (_, Rights::Read) => Err(Refused::MayOnlyRead),
+            (scope, Rights::Write, expires_at) => Ok(Self { scope, expires_at }),
+            (_, Rights::Read, _) => Err(Refused::MayOnlyRead),
         }
     }
 }
@@ -91,16 +96,53 @@ impl Writer {
     }
 }
 
-/// An id in the path. What is not one names nothing.
+/// An id in the path of one thing, which takes no parameters. What is not an id names nothing.
 pub struct Id(pub Uuid);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Refused;
 
     async fn from_request_parts(head: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let ListOf(id) = ListOf::from_request_parts(head, state).await?;
+        Params::from_request_parts(head, state).await?.only(&[])?;
+        Ok(Self(id))
+    }
+}
+
+/// An id in the path of a list that is its own, which has parameters.
+pub struct ListOf(pub Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for ListOf {
+    type Rejection = Refused;
+
+    async fn from_request_parts(head: &mut Parts, state: &S) -> Result<Self, Refused> {
         let Path(id) = Path::from_request_parts(head, state).await.map_err(|_| Refused::Absent("id"))?;
         Ok(Self(id))
     }
+}
+
+/// The reader of an object would take a list for one, by position.
+fn object<T: DeserializeOwned>(text: &RawValue) -> Result<T, Refused> {
+    if !text.get().starts_with('{') {
+        return Err(intake::Refused::NotJson("it must be an object".to_owned()).into());
+    }
+    serde_json::from_str(text.get()).map_err(|error| intake::Refused::NotJson(error.to_string()).into())
+}
+
+/// A field that may be left out and cannot be taken away: null is not a value of it.
+///
+/// # Errors
+/// It is null, or of another type.
+pub fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// A field that may be left out, or taken away by null.
+///
+/// # Errors
+/// It is of another type.
+pub fn said<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 impl Desk {
@@ -128,14 +170,10 @@ impl Desk {
     /// # Errors
     /// As [`intake::Intake::document`].
     pub async fn document<T: DeserializeOwned>(&self, request: Request) -> Result<T, Refused> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        Params::from_request_parts(&mut head, self).await?.only(&[])?;
         intake::check_content_type(&head.headers)?;
-        let text: Box<RawValue> = self.intake.document(&head.headers, body).await?;
-        // Its reader would take a list for an object, by position.
-        if !text.get().starts_with('{') {
-            return Err(intake::Refused::NotJson("it must be an object".to_owned()).into());
-        }
-        serde_json::from_str(text.get()).map_err(|error| intake::Refused::NotJson(error.to_string()).into())
+        object(&self.intake.document::<Box<RawValue>>(&head.headers, body).await?)
     }
 
     /// A set-up, which may be much larger than any other document.
@@ -143,9 +181,10 @@ impl Desk {
     /// # Errors
     /// As [`Desk::document`].
     pub async fn set_up<T: DeserializeOwned>(&self, request: Request) -> Result<T, Refused> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        Params::from_request_parts(&mut head, self).await?.only(&[])?;
         intake::check_content_type(&head.headers)?;
-        Ok(self.intake.large_document(&head.headers, body).await?)
+        object(&self.intake.large_document::<Box<RawValue>>(&head.headers, body).await?)
     }
 
     /// The tenant that is meant: the one named, by id or name, else the caller's own.
@@ -162,9 +201,13 @@ impl Desk {
     /// There is no such tenant within the scope.
     pub async fn tenant_or_all(&self, scope: Scope, named: Option<&str>) -> Result<Scope, Refused> {
         let Some(named) = named else { return Ok(scope) };
-        let found = self.store.tenant_named(named).await?;
-        let id = found.or_else(|| named.parse::<Uuid>().ok().map(TenantId::from_uuid));
-        match id {
+        let found = match named.parse::<Uuid>().map(TenantId::from_uuid) {
+            // No name looks like an id.
+            Ok(id) if self.store.knows_tenant(id).await? => Some(id),
+            Ok(_) => None,
+            Err(_) => self.store.tenant_named(named).await?,
+        };
+        match found {
             Some(id) if scope.holds(id) => Ok(Scope::Tenant(id)),
             _ => Err(Refused::Absent("tenant")),
         }

@@ -16,11 +16,11 @@ use super::{
     Desk,
     answers::{self, Refused},
     caller::{Id, Reader, Writer},
-    params::{Params, cut, read_time},
+    params::{Params, read_time},
 };
 use crate::{
     configuration::{CredentialKind, Rights},
-    documents::CredentialDocument,
+    documents::{CredentialDocument, List},
     manage::{IssuedCredential, NewCredential, Text, random_credential},
 };
 
@@ -61,7 +61,16 @@ async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> 
     let scope = desk.tenant_or_all(reader.scope, params.get("tenant")).await?;
     let before = page.before.map(CredentialId::from_uuid);
     let rows = desk.manage.credentials_page(scope, kind, before, page.rows()).await?;
-    let list = cut(rows, &page, |row| row.id.as_uuid(), |row| CredentialDocument::from(&row));
+    let (rows, next) = page.cut(rows, |(id, _)| id.as_uuid());
+    // One that cannot be read is told in the status; what is older than it is shown all the same.
+    let list = List {
+        items: rows
+            .iter()
+            .filter_map(|(_, issued)| issued.as_ref())
+            .map(CredentialDocument::from)
+            .collect(),
+        next: next.map(|id| id.to_string()),
+    };
     Ok(answers::shown(None, &list))
 }
 
@@ -108,6 +117,17 @@ async fn create(State(desk): State<Arc<Desk>>, writer: Writer, request: Request)
         _ => return Err(Refused::wrong("kind", "must be management-token or api-key")),
     };
     let expires_at = new.expires_at.as_deref().map(|text| read_time("expires_at", text)).transpose()?;
+    let expires_at = match (expires_at, writer.expires_at) {
+        (wanted, None) => wanted,
+        (None, Some(own)) => Some(own),
+        (Some(wanted), Some(own)) if wanted <= own => Some(wanted),
+        (Some(_), Some(own)) => {
+            return Err(Refused::wrong(
+                "expires_at",
+                format!("must not be after that of the caller's own token, {own}"),
+            ));
+        }
+    };
     let text = random_credential(kind);
     let made = NewCredential {
         tenant: new.tenant(&desk, writer.scope, kind).await?,

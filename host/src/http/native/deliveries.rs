@@ -37,6 +37,7 @@ async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> 
     let page = params.page()?;
     let state = params.word("state", DeliveryState::ALL, DeliveryState::as_str)?;
     let scope = desk.tenant_or_all(reader.scope, params.get("tenant")).await?;
+    let asked_for_delivered = state == Some(DeliveryState::Delivered);
     let rows = match params.get("endpoint").map(str::parse::<Uuid>) {
         None => {
             let rows = Page {
@@ -53,12 +54,16 @@ async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> 
             desk.store.deliveries_of_endpoint(endpoint.id, page.before, page.rows()).await?
         }
     };
-    let list = cut(
+    let mut list = cut(
         rows,
         &page,
         |delivery| delivery.id.as_uuid(),
         |delivery| DeliveryDocument::from(&delivery),
     );
+    if list.next.is_none() && asked_for_delivered {
+        let end = desk.store.walk_of_deliveries(scope, page.before).await?;
+        list.next = end.map(|id| id.to_string());
+    }
     Ok(answers::shown(None, &list))
 }
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{
     Desk,
     answers::{self, Refused},
-    caller::{Id, Reader, Writer},
+    caller::{Id, Reader, Writer, given, said},
     params::{Params, page_of},
 };
 use crate::{
@@ -86,21 +86,21 @@ struct Wanted {
     name: Option<Option<String>>,
     #[serde(default, deserialize_with = "said")]
     description: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
     url: Option<String>,
     /// Whether the URL may be plain http, where the server allows that.
     #[serde(default)]
     insecure_http: bool,
+    #[serde(default, deserialize_with = "given")]
     status: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     metadata: Option<Map<String, Value>>,
+    #[serde(default, deserialize_with = "given")]
     events: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given")]
     concurrency_max: Option<u32>,
     #[serde(default, deserialize_with = "said")]
     attempts_max: Option<Option<u16>>,
-}
-
-/// Tells null from nothing.
-pub fn said<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 impl Wanted {
@@ -161,15 +161,14 @@ async fn create(State(desk): State<Arc<Desk>>, writer: Writer, request: Request)
     ))
 }
 
-async fn answer(desk: &Desk, scope: Scope, endpoint: &Endpoint) -> Result<Response, Refused> {
-    let blocked = blocked(desk, scope).await?;
-    let document = EndpointDocument::of(endpoint, blocked.get(&endpoint.id).copied());
+async fn answer(desk: &Desk, endpoint: &Endpoint) -> Result<Response, Refused> {
+    let document = EndpointDocument::of(endpoint, desk.manage.blocked_until(endpoint.id).await?);
     Ok(answers::shown(Some(endpoint.revision), &document))
 }
 
 async fn show(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> Result<Response, Refused> {
     let endpoint = desk.manage.endpoint(reader.scope, EndpointId::from_uuid(id)).await?;
-    answer(&desk, reader.scope, &endpoint).await
+    answer(&desk, &endpoint).await
 }
 
 async fn change(
@@ -186,6 +185,9 @@ async fn change(
         ("profile", wanted.profile.is_some()),
         ("with_token", wanted.with_token),
     ];
+    if wanted.insecure_http && wanted.url.is_none() {
+        return Err(Refused::wrong("insecure_http", "is about the url, which is to be given with it"));
+    }
     if let Some((name, _)) = of_new.iter().find(|(_, given)| *given) {
         return Err(Refused::wrong(name, "is given when an endpoint is made, and stays"));
     }
@@ -193,12 +195,17 @@ async fn change(
     let manage = desk.manage_if_match(&headers)?;
     let edit = |fields: &mut EndpointFields| wanted.put_into(fields, status, plain_http);
     let endpoint = manage.update_endpoint(writer.scope, EndpointId::from_uuid(id), edit).await?;
-    answer(&desk, writer.scope, &endpoint).await
+    answer(&desk, &endpoint).await
 }
 
 async fn remove(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id, headers: HeaderMap) -> Result<Response, Refused> {
     let manage = desk.manage_if_match(&headers)?;
-    manage.delete_endpoint(writer.scope, EndpointId::from_uuid(id)).await?;
+    let endpoint = manage.endpoint(writer.scope, EndpointId::from_uuid(id)).await?;
+    manage.delete_endpoint(writer.scope, endpoint.id).await?;
+    // Now, and not when it is due and whoever wants to deliver it finds the endpoint gone.
+    manage
+        .purge_endpoint(writer.scope, endpoint.tenant_id, endpoint.id, desk.deliveries.as_deref())
+        .await?;
     Ok(answers::done())
 }
 
@@ -241,7 +248,13 @@ struct Rotation {
     overlap_s: Option<u64>,
 }
 
-async fn rotate_secret(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id, request: Request) -> Result<Response, Refused> {
+async fn rotate_secret(
+    State(desk): State<Arc<Desk>>,
+    writer: Writer,
+    Id(id): Id,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Refused> {
     let wanted: Rotation = desk.document(request).await?;
     let overlap_s = wanted.overlap_s.unwrap_or(OVERLAP_S_DEFAULT);
     if overlap_s > OVERLAP_S_MAX {
@@ -250,7 +263,7 @@ async fn rotate_secret(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id
     let secret = wanted.secret.map_or_else(random_signing_secret, SecretText::new);
     let overlap = Duration::from_secs(overlap_s);
     let id = EndpointId::from_uuid(id);
-    desk.manage
+    desk.manage_if_match(&headers)?
         .rotate_endpoint_secret(writer.scope, id, secret.clone(), overlap)
         .await?;
     Ok(answers::shown(None, &json!({ "secret": secret.expose(), "of": "endpoint" })))

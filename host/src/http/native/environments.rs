@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::{
     Desk,
     answers::{self, Refused},
-    caller::{Id, Reader, Writer},
+    caller::{Id, Reader, Writer, given},
     params::{Params, page_of},
 };
 use crate::{
@@ -79,8 +79,10 @@ async fn show(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> Resu
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
+    #[serde(default, deserialize_with = "given")]
     name: Option<String>,
     /// True makes it the tenant's default in place of the one that was.
+    #[serde(default, deserialize_with = "given")]
     default: Option<bool>,
 }
 
@@ -104,7 +106,10 @@ async fn change(
         (Some(_), Some(true)) => return Err(Refused::wrong("default", "cannot be changed together with the name")),
         (Some(name), None) => manage.rename_environment(writer.scope, id, &name).await?,
         (None, Some(true)) => manage.make_default_environment(writer.scope, id).await?,
-        (None, None) => find(&desk, writer.scope, id).await?,
+        (None, None) => {
+            let found = find(&desk, writer.scope, id).await?;
+            manage.rename_environment(writer.scope, id, &found.name).await?
+        }
     };
     Ok(answers::shown(Some(changed.revision), &EnvironmentDocument::from(&*changed)))
 }

@@ -13,14 +13,17 @@ use hookyard_domain::{EventId, EventState, Scope};
 use super::{
     Desk,
     answers::{self, Refused},
-    caller::{Id, Reader, Writer},
+    caller::{Id, ListOf, Reader, Writer},
     params::{Params, REPLAYED_MAX, cut},
 };
 use crate::{
-    documents::{DeliveryDocument, EventDocument, List, ReplayDocument, ReplayedDocument, ReplayedPageDocument},
+    documents::{DeliveryDocument, EventDocument, ReplayDocument, ReplayedDocument, ReplayedPageDocument},
     http::paging::KeyPage,
     store::{EventView, Page},
 };
+
+/// Endpoints that a decision is shown to have chosen; its deliveries tell the others.
+const CHOSEN_MAX: u32 = 100;
 
 pub fn router() -> Router<Arc<Desk>> {
     Router::new()
@@ -42,7 +45,11 @@ async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> 
     };
     let scope = desk.tenant_or_all(reader.scope, params.get("tenant")).await?;
     let events = desk.store.list_events(scope, &rows).await?;
-    let list = cut(events, &page, |event| event.id.as_uuid(), |event| EventDocument::of(&event, &[]));
+    let mut list = cut(events, &page, |event| event.id.as_uuid(), |event| EventDocument::of(&event, &[]));
+    if list.next.is_none() && rows.state == Some(EventState::Routed) {
+        let end = desk.store.walk_of_events(scope, page.before).await?;
+        list.next = end.map(|id| id.to_string());
+    }
     Ok(answers::shown(None, &list))
 }
 
@@ -53,7 +60,7 @@ async fn find(desk: &Desk, scope: Scope, id: EventId) -> Result<EventView, Refus
 async fn show(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> Result<Response, Refused> {
     let id = EventId::from_uuid(id);
     let event = find(&desk, reader.scope, id).await?;
-    let deliveries = desk.store.deliveries_of_event(reader.scope, id).await?;
+    let deliveries = desk.store.page_of_deliveries(reader.scope, id, None, CHOSEN_MAX).await?;
     Ok(answers::shown(None, &EventDocument::of(&event, &deliveries)))
 }
 
@@ -64,15 +71,18 @@ async fn payload(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> R
     Ok(answers::payload(&event, bytes))
 }
 
-/// All of them: a fan-out is as large as its environment.
-async fn deliveries(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> Result<Response, Refused> {
+async fn deliveries(State(desk): State<Arc<Desk>>, reader: Reader, ListOf(id): ListOf, params: Params) -> Result<Response, Refused> {
+    params.only(&["before", "limit"])?;
+    let page = params.page()?;
     let id = EventId::from_uuid(id);
     find(&desk, reader.scope, id).await?;
-    let deliveries = desk.store.deliveries_of_event(reader.scope, id).await?;
-    let list = List {
-        items: deliveries.iter().map(DeliveryDocument::from).collect(),
-        next: None,
-    };
+    let deliveries = desk.store.page_of_deliveries(reader.scope, id, page.before, page.rows()).await?;
+    let list = cut(
+        deliveries,
+        &page,
+        |delivery| delivery.id.as_uuid(),
+        |delivery| DeliveryDocument::from(&delivery),
+    );
     Ok(answers::shown(None, &list))
 }
 

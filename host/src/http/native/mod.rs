@@ -27,6 +27,7 @@ pub use self::caller::LocalOperator;
 use crate::{
     clock::Clock,
     configuration::{Configuration, PlainHttp},
+    fanout::Deliveries,
     http::intake::Intake,
     manage::Manage,
     store::Store,
@@ -40,6 +41,8 @@ pub struct Desk {
     pub store: Store,
     pub intake: Intake,
     pub clock: Clock,
+    /// Told what is cancelled; none where nothing is delivered.
+    pub deliveries: Option<Arc<dyn Deliveries>>,
     /// Whether tenants may have endpoints with plain http URLs; the operator always may.
     pub plain_http: PlainHttp,
 }

@@ -17,8 +17,7 @@ use uuid::Uuid;
 use super::{
     Desk,
     answers::{self, Refused},
-    caller::{Id, Reader, Writer},
-    endpoints::said,
+    caller::{Id, Reader, Writer, given, said},
     params::{Params, cut},
 };
 use crate::{
@@ -75,6 +74,7 @@ struct Wanted {
     name: Option<Option<String>>,
     #[serde(default, deserialize_with = "said")]
     label: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
     active: Option<bool>,
     #[serde(default, deserialize_with = "said")]
     endpoint: Option<Option<Uuid>>,
@@ -82,13 +82,17 @@ struct Wanted {
     endpoints: Option<Option<Vec<String>>>,
     #[serde(default, deserialize_with = "said")]
     plugin: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
     config: Option<Value>,
+    #[serde(default, deserialize_with = "given")]
     on_failure: Option<String>,
     #[serde(default, deserialize_with = "said")]
     event_type_header: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
     expose_headers: Option<Vec<String>>,
     #[serde(default, deserialize_with = "said")]
     mapping: Option<Option<Box<RawValue>>>,
+    #[serde(default, deserialize_with = "given")]
     on_mapping_failure: Option<String>,
     #[serde(default, deserialize_with = "said")]
     verification: Option<Option<Value>>,

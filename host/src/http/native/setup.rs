@@ -65,6 +65,10 @@ async fn apply(State(desk): State<Arc<Desk>>, writer: Writer, request: Request) 
     let setup = read(&wanted.text, &brought).map_err(Refusal::Invalid)?;
     let mode = if wanted.dry_run { Mode::DryRun } else { Mode::Write };
     let applied = desk.manage.apply(writer.scope, &setup, mode).await?;
+    for (tenant, endpoint) in &applied.deleted {
+        let deliveries = desk.deliveries.as_deref();
+        desk.manage.purge_endpoint(writer.scope, *tenant, *endpoint, deliveries).await?;
+    }
     Ok(answers::shown(None, &document(applied, wanted.dry_run)))
 }
 

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::{
     Desk,
     answers::{self, Refused},
-    caller::{Id, Reader, Writer},
+    caller::{Id, Reader, Writer, given},
     params::{Params, page_of},
 };
 use crate::{
@@ -77,9 +77,13 @@ async fn show(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> Resu
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TenantChange {
+    #[serde(default, deserialize_with = "given")]
     name: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     webhook_secret: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     attempts_max: Option<u16>,
+    #[serde(default, deserialize_with = "given")]
     breaker_block_s: Option<u32>,
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{Request, State},
+    http::HeaderMap,
     response::Response,
     routing::get,
 };
@@ -14,8 +15,8 @@ use serde::Deserialize;
 use super::{
     Desk,
     answers::{self, Refused},
-    caller::{Id, Reader, Writer},
-    params::{Params, page_of},
+    caller::{Id, Reader, Writer, given},
+    params::{Params, cut},
 };
 use crate::{
     documents::UserDocument,
@@ -37,19 +38,26 @@ fn document(user: &User) -> UserDocument {
         role: user.role.as_str().to_owned(),
         status: if user.active { "active" } else { "inactive" }.to_owned(),
         created_at: user.created_at.to_string(),
+        revision: user.revision,
     }
 }
 
 async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> Result<Response, Refused> {
     params.only(&["tenant", "email", "before", "limit"])?;
     let tenant = desk.tenant(reader.scope, params.get("tenant")).await?;
-    let mut users = desk.manage.users(reader.scope, tenant).await?;
-    if let Some(email) = params.get("email") {
-        let email = email.trim().to_lowercase();
-        users.retain(|user| user.email == email);
-    }
-    let page = page_of(users, &params.page()?, |user| user.id.as_uuid(), |user| document(&user));
-    Ok(answers::shown(None, &page))
+    let page = params.page()?;
+    let users = match params.get("email") {
+        Some(email) => {
+            let found = desk.manage.user_with_email(reader.scope, tenant, email).await?;
+            Vec::from_iter(found.filter(|user| page.before.is_none_or(|before| user.id.as_uuid() < before)))
+        }
+        None => {
+            let before = page.before.map(UserId::from_uuid);
+            desk.manage.users_page(reader.scope, tenant, before, page.rows()).await?
+        }
+    };
+    let list = cut(users, &page, |user| user.id.as_uuid(), |user| document(&user));
+    Ok(answers::shown(None, &list))
 }
 
 fn role(word: &str) -> Result<Role, Refused> {
@@ -74,25 +82,36 @@ async fn create(State(desk): State<Arc<Desk>>, writer: Writer, request: Request)
         role: role(&new.role)?,
     };
     let user = desk.manage.create_user(writer.scope, new).await?;
-    Ok(answers::created(&format!("/api/v1/users/{}", user.id), None, &document(&user)))
+    let location = format!("/api/v1/users/{}", user.id);
+    Ok(answers::created(&location, user.revision, &document(&user)))
 }
 
 async fn show(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> Result<Response, Refused> {
     let user = desk.manage.user(reader.scope, UserId::from_uuid(id)).await?;
-    Ok(answers::shown(None, &document(&user)))
+    Ok(answers::shown(Some(user.revision), &document(&user)))
 }
 
 /// What is not named stays.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
+    #[serde(default, deserialize_with = "given")]
     email: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     password: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     role: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     status: Option<String>,
 }
 
-async fn change(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id, request: Request) -> Result<Response, Refused> {
+async fn change(
+    State(desk): State<Arc<Desk>>,
+    writer: Writer,
+    Id(id): Id,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Refused> {
     let wanted: Wanted = desk.document(request).await?;
     let change = UserChange {
         email: wanted.email,
@@ -105,11 +124,14 @@ async fn change(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id, reque
             Some(_) => return Err(Refused::wrong("status", "must be active or inactive")),
         },
     };
-    let user = desk.manage.update_user(writer.scope, UserId::from_uuid(id), &change).await?;
-    Ok(answers::shown(None, &document(&user)))
+    let manage = desk.manage_if_match(&headers)?;
+    let user = manage.update_user(writer.scope, UserId::from_uuid(id), &change).await?;
+    Ok(answers::shown(Some(user.revision), &document(&user)))
 }
 
-async fn remove(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id) -> Result<Response, Refused> {
-    desk.manage.delete_user(writer.scope, UserId::from_uuid(id)).await?;
+async fn remove(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id, headers: HeaderMap) -> Result<Response, Refused> {
+    desk.manage_if_match(&headers)?
+        .delete_user(writer.scope, UserId::from_uuid(id))
+        .await?;
     Ok(answers::done())
 }

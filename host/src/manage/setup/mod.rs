@@ -12,7 +12,7 @@ mod check;
 pub mod file;
 mod plan;
 
-use hookyard_domain::{Scope, TenantId, profile::Profile};
+use hookyard_domain::{EndpointId, Scope, TenantId, profile::Profile};
 use uuid::Uuid;
 
 use super::{ConfigAnswer, EndpointFields, Manage, NO_TENANT, Problems, Refusal, SenderFields, TenantFields};
@@ -82,6 +82,8 @@ pub struct Applied {
     pub lines: Vec<Line>,
     /// Every tenant of the set-up that is there, with its id: ingest URLs hold it.
     pub tenants: Vec<(String, TenantId)>,
+    /// Endpoints that were deleted; what waits for them is still to be purged.
+    pub deleted: Vec<(TenantId, EndpointId)>,
     /// What is not wrong and worth knowing, such as a plugin that has no version yet.
     pub notes: Vec<String>,
 }
@@ -148,7 +150,12 @@ impl Manage {
                 line.id = None;
             }
         }
-        Ok(Applied { lines, tenants, notes })
+        Ok(Applied {
+            lines,
+            tenants,
+            deleted: if mode == Mode::Write { plan.deleted } else { Vec::new() },
+            notes,
+        })
     }
 
     /// Asks the plugins about the configurations that change; returns what could not be asked, as notes.

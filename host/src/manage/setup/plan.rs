@@ -17,6 +17,8 @@ use crate::{
 pub struct Plan {
     pub changes: Vec<Change>,
     pub lines: Vec<Line>,
+    /// Endpoints that are deleted.
+    pub deleted: Vec<(TenantId, EndpointId)>,
     /// Every tenant of the set-up with its id.
     pub tenants: Vec<(String, TenantId)>,
     /// What plugins are to be asked before anything is written.
@@ -92,6 +94,23 @@ impl<'a> Known<'a> {
     }
 }
 
+impl Known<'_> {
+    /// A row of an environment that cannot be read.
+    fn broken(&self, table: &'static str, environment: EnvironmentId, name: &str) -> Option<(Uuid, i64)> {
+        let found = self.unreadable.get(&(table, Some(environment.as_uuid()), name));
+        found.map(|row| (row.id, row.revision))
+    }
+}
+
+/// What people read a removed thing as: the environment is told where it is not the usual one.
+fn told_as(tenant: &str, environment: &str, name: &str) -> String {
+    if environment == FIRST_ENVIRONMENT {
+        format!("{tenant}/{name}")
+    } else {
+        format!("{tenant}/{environment}/{name}")
+    }
+}
+
 struct Planner<'a> {
     known: Known<'a>,
     now: Timestamp,
@@ -158,24 +177,56 @@ impl Planner<'_> {
     }
 
     fn removed(&mut self, tenant: TenantId, tenant_name: &str, removed: &Removed) {
-        let environments = self.known.environments.get(&tenant).cloned().unwrap_or_default();
-        let environment = |slug: &str| environments.iter().find(|row| row.slug == slug).map(|row| row.id);
         for name in &removed.api_keys {
             let kind = CredentialKind::ApiKey.as_str();
             let found = self.known.credentials.get(&(Some(tenant), kind, None, Some(name.as_str())));
-            let found = found.map(|row| (Thing::Credential(row.id), row.id.as_uuid(), row.revision));
+            let readable = found.map(|row| (row.id.as_uuid(), row.revision));
+            let broken = self.known.unreadable.get(&("credential", Some(tenant.as_uuid()), name.as_str()));
+            let found = readable.or_else(|| broken.map(|row| (row.id, row.revision)));
+            let found = found.map(|(id, revision)| (Thing::Credential(CredentialId::from_uuid(id)), id, revision));
             self.remove(kind, format!("{tenant_name}/{name}"), found);
         }
         for (slug, name) in &removed.senders {
-            let found = environment(slug).and_then(|environment| self.known.senders.get(&(environment, name.as_str())));
-            let found = found.map(|row| (Thing::Sender(row.id), row.id.as_uuid(), row.revision));
-            self.remove("sender", format!("{tenant_name}/{name}"), found);
+            let Some(environment) = self.environment_of_removed(tenant, tenant_name, slug, name) else {
+                continue;
+            };
+            let readable = self
+                .known
+                .senders
+                .get(&(environment, name.as_str()))
+                .map(|row| (row.id.as_uuid(), row.revision));
+            let found = readable.or_else(|| self.known.broken("sender", environment, name));
+            let found = found.map(|(id, revision)| (Thing::Sender(SenderId::from_uuid(id)), id, revision));
+            self.remove("sender", told_as(tenant_name, slug, name), found);
         }
         for (slug, name) in &removed.endpoints {
-            let found = environment(slug).and_then(|environment| self.known.endpoints.get(&(environment, name.as_str())));
-            let found = found.map(|row| (Thing::Endpoint(row.id), row.id.as_uuid(), row.revision));
-            self.remove("endpoint", format!("{tenant_name}/{name}"), found);
+            let Some(environment) = self.environment_of_removed(tenant, tenant_name, slug, name) else {
+                continue;
+            };
+            let readable = self
+                .known
+                .endpoints
+                .get(&(environment, name.as_str()))
+                .map(|row| (row.id.as_uuid(), row.revision));
+            let found = readable.or_else(|| self.known.broken("endpoint", environment, name));
+            let found = found.map(|(id, revision)| (EndpointId::from_uuid(id), id, revision));
+            self.plan.deleted.extend(found.map(|(endpoint, ..)| (tenant, endpoint)));
+            let found = found.map(|(endpoint, id, revision)| (Thing::Endpoint(endpoint), id, revision));
+            self.remove("endpoint", told_as(tenant_name, slug, name), found);
         }
+    }
+
+    /// An environment that is misspelled would pass for one in which everything is gone already.
+    fn environment_of_removed(&mut self, tenant: TenantId, tenant_name: &str, slug: &str, name: &str) -> Option<EnvironmentId> {
+        let environments = self.known.environments.get(&tenant).into_iter().flatten();
+        let found = environments.into_iter().find(|row| row.slug == slug).map(|row| row.id);
+        if found.is_none() && slug != FIRST_ENVIRONMENT {
+            self.problems.add(
+                format!("tenant \"{tenant_name}\", remove \"{slug}/{name}\""),
+                "is in an environment that is not there",
+            );
+        }
+        found
     }
 
     fn tenant(&mut self, setup: &TenantSetup) {

@@ -165,14 +165,14 @@ impl Store {
     }
 
     /// The credentials of the scope of one kind, the revoked ones too, newest first. The operator's own are among those of the
-    /// operator's scope. One that cannot be read is left out.
+    /// operator's scope. One that cannot be read is its id alone.
     pub async fn list_credentials(
         &self,
         scope: Scope,
         kind: &str,
         before: Option<CredentialId>,
         rows_max: u32,
-    ) -> Result<Vec<CredentialRow>, Error> {
+    ) -> Result<Vec<(CredentialId, Option<CredentialRow>)>, Error> {
         let before = before.map_or(Uuid::max(), CredentialId::as_uuid);
         let limit = i64::from(rows_max);
         let rows: Vec<AnyRow> = match scope {
@@ -192,7 +192,18 @@ impl Store {
                 .await
                 .map(|rows| rows.into_iter().map(AnyRow::from).collect()))?,
         };
-        Ok(rows.iter().filter_map(|row| credential(row).ok()).collect())
+        rows.iter()
+            .map(|row| Ok((CredentialId::from_uuid(row.get(ID)?), credential(row).ok())))
+            .collect()
+    }
+
+    /// Whether there is a tenant with this id.
+    pub async fn knows_tenant(&self, id: TenantId) -> Result<bool, Error> {
+        let row: Option<(Uuid,)> = on!(self, |pool| sqlx::query_as(sql::SELECT_TENANT_KNOWN)
+            .bind(id.as_uuid())
+            .fetch_optional(pool)
+            .await)?;
+        Ok(row.is_some())
     }
 
     /// Writes down when credentials were last used. Nodes are not told: it changes nothing they do.

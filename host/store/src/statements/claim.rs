@@ -123,5 +123,6 @@ statements! {
         "INSERT INTO endpoint_breaker (endpoint_id, tenant_id, opened_at, blocked_until, updated_at) VALUES ($1, $2, $3, $4, $5) \
          ON CONFLICT (endpoint_id) DO UPDATE SET blocked_until = excluded.blocked_until, updated_at = excluded.updated_at";
     Both CLEAR_BREAKER = "DELETE FROM endpoint_breaker WHERE endpoint_id = $1";
+    Both SELECT_BREAKER = "SELECT blocked_until FROM endpoint_breaker WHERE endpoint_id = $1";
     Both SELECT_BREAKERS = "SELECT endpoint_id, tenant_id, opened_at, blocked_until FROM endpoint_breaker ORDER BY endpoint_id";
 }

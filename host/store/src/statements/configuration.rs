@@ -36,6 +36,7 @@ statements! {
         "SELECT id, tenant_id, name, revision, NULL, active_hash, generation, refused_hash, refused_reason, refused_at, updated_at FROM plugin \
          WHERE revision > $1 ORDER BY id";
 
+    Both SELECT_TENANT_KNOWN = "SELECT id FROM tenant WHERE id = $1 AND deleted_at IS NULL";
     Both SELECT_TENANT_NAMED = "SELECT id FROM tenant WHERE name = $1 AND deleted_at IS NULL";
 
     // One row to be changed, in the columns of the above.

@@ -9,7 +9,7 @@ statements! {
     /// Those of a tenant, newest first.
     Both LIST_USERS =
         "SELECT id, tenant_id, email, password_hash, role, status, revision, created_at, updated_at FROM user_account \
-         WHERE tenant_id = $1 ORDER BY id DESC LIMIT $2";
+         WHERE tenant_id = $1 AND id < $3 ORDER BY id DESC LIMIT $2";
     Both INSERT_USER =
         "INSERT INTO user_account (id, tenant_id, email, password_hash, role, status, revision, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)";

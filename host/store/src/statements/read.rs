@@ -147,6 +147,11 @@ statements! {
         event_joins!(),
         " ORDER BY e.id DESC",
     );
+    // Where a walk over so many rows ends; none where there are fewer.
+    Both END_OF_EVENTS = "SELECT id FROM event WHERE id < $1 ORDER BY id DESC LIMIT 1 OFFSET $2";
+    Both END_OF_EVENTS_OF_TENANT = "SELECT id FROM event WHERE tenant_id = $1 AND id < $2 ORDER BY id DESC LIMIT 1 OFFSET $3";
+    Both END_OF_DELIVERIES = "SELECT id FROM delivery WHERE id < $1 ORDER BY id DESC LIMIT 1 OFFSET $2";
+    Both END_OF_DELIVERIES_OF_TENANT = "SELECT id FROM delivery WHERE tenant_id = $1 AND id < $2 ORDER BY id DESC LIMIT 1 OFFSET $3";
     Both SELECT_EVENT = concat!(
         event_columns!(),
         " FROM event e ",
@@ -227,6 +232,13 @@ statements! {
         " FROM delivery d ",
         delivery_joins!(),
         " WHERE d.event_id = $1 AND (d.tenant_id = $2 OR $2 IS NULL) ORDER BY d.id",
+    );
+    /// A page of them, newest first.
+    Both PAGE_DELIVERIES_OF_EVENT = concat!(
+        delivery_columns!(),
+        " FROM delivery d ",
+        delivery_joins!(),
+        " WHERE d.event_id = $1 AND (d.tenant_id = $2 OR $2 IS NULL) AND d.id < $3 ORDER BY d.id DESC LIMIT $4",
     );
     Both SELECT_DELIVERY = concat!(
         delivery_columns!(),
