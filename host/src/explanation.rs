@@ -237,7 +237,7 @@ pub struct PluginRun {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chosen {
     pub endpoint: String,
-    /// `original` or `plugin`.
+    /// `original`, or who made another: `plugin` or `mapping`.
     pub payload: String,
     #[serde(default, skip_serializing_if = "is_zero_u64")]
     pub delay_ms: u64,
@@ -269,7 +269,12 @@ impl Explanation {
             .filter(|delivery| delivery.run == decision.run && delivery.kind == "event")
             .map(|delivery| Chosen {
                 endpoint: delivery.endpoint.clone(),
-                payload: if delivery.content.is_some() { "plugin" } else { "original" }.to_owned(),
+                payload: match (delivery.content, &decision.plugin) {
+                    (None, _) => "original",
+                    (Some(_), Some(_)) => "plugin",
+                    (Some(_), None) => "mapping",
+                }
+                .to_owned(),
                 delay_ms: delay_ms(delivery.endpoint_id),
             });
         let outcome = match (decision.outcome, decision.decided_by) {

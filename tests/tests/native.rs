@@ -343,6 +343,7 @@ async fn everything_is_made_changed_and_deleted(kind: Kind) {
         json!({ "mapping": { "text": "$.[" } }),
         json!({ "verification": { "kind": "github", "secrets": ["short"] } }),
         json!({ "verification": { "kind": "pigeon", "secrets": ["long enough"] } }),
+        json!({ "verification": { "kind": "hmac", "secrets": ["long enough"] } }),
     ] {
         let refused = operator.patch(&path_of_sender, &wrong).await;
         is(&refused, 422);
@@ -361,6 +362,13 @@ async fn everything_is_made_changed_and_deleted(kind: Kind) {
     is(&operator.delete(&user).await, 204);
     is(&operator.get(&user).await, 404);
 
+    let shop = json!({ "tenant": id, "environment": staging["id"], "name": "shop2", "endpoints": ["hook"] });
+    let shop = operator.post("/api/v1/senders", &shop).await;
+    is(&shop, 201);
+    is(&operator.delete(&path_of_sender).await, 204);
+    is(&operator.delete(&path).await, 409);
+    is(&operator.patch(&path, &json!({ "name": "another" })).await, 409);
+    let path_of_sender = shop.header("location").to_owned();
     for path in [path_of_sender, path, environment] {
         is(&operator.get(&path).await, 200);
         is(&operator.delete(&path).await, 204);
@@ -382,8 +390,10 @@ async fn a_change_of_an_older_revision_is_refused(kind: Kind) {
     let receiver = Receiver::start().await;
     let mut host = TestHost::builder(kind).setup(acme(&receiver)).start().await;
     let operator = Caller::operator(&host).await;
-    let list = is(&operator.get("/api/v1/endpoints?tenant=acme&limit=1").await, 200);
-    let url = format!("{}/api/v1/endpoints/{}", host.client().base(), text(&list["items"][0]["id"]));
+    let list = is(&operator.get("/api/v1/endpoints?tenant=acme").await, 200);
+    let mut items = list["items"].as_array().expect("items").iter();
+    let gone = items.find(|item| item["name"] == "gone").expect("it is listed");
+    let url = format!("{}/api/v1/endpoints/{}", host.client().base(), text(&gone["id"]));
     let tag = operator.get(&url.replace(host.client().base(), "")).await.header("etag").to_owned();
     assert!(tag.starts_with('"'), "{tag}");
     let change = async |tag: &str, method: Method, body: &str| {

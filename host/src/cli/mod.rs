@@ -184,6 +184,10 @@ fn complain(text: &str, code: u8) -> ExitCode {
 }
 
 async fn execute(cli: Cli) -> Result<(), Failure> {
+    if cli.common.server.is_some() && matches!(cli.command, Command::Serve(_) | Command::Migrate) {
+        let why = "serve and migrate work on a database of this machine: leave out --server and HOOKYARD_SERVER";
+        return Err(Failure::Usage(why.to_owned()));
+    }
     match cli.command {
         Command::Serve(serve) => serve.run(&cli.common).await,
         Command::Apply(apply) => apply.run(&cli.common).await,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{Manage, NO_ENDPOINT, NO_TENANT, NewCredential, PlainHttp, Problems, Refusal, TRIES_MAX, Text, check, retried, within};
 use crate::{
-    configuration::{CredentialKind, Endpoint, EndpointStatus, OutboundAuth},
+    configuration::{CredentialKind, Endpoint, EndpointStatus, OutboundAuth, Sender},
     store::{Change, EndpointRow, Expected, PreviousSecret, Row, SecretText, SubscriptionRow, Thing},
 };
 
@@ -221,14 +221,36 @@ impl Manage {
         id: EndpointId,
         edit: impl Fn(&mut EndpointFields),
     ) -> Result<Arc<Endpoint>, Refusal> {
+        // Whoever names it names it by this.
+        let before = self.store.endpoint_row(scope, id).await?.ok_or(NO_ENDPOINT)?;
+        let named = self.no_sender_names(before.environment, before.name.as_deref()).await;
         self.change_endpoint(scope, id, |row, now| {
             let mut fields = EndpointFields::of(row).ok_or(NO_ENDPOINT)?;
             edit(&mut fields);
             fields.check().refuse()?;
+            if fields.name != row.name {
+                named.clone()?;
+            }
             fields.put_into(row, now);
             Ok(())
         })
         .await
+    }
+
+    /// Refuses where a sender chooses from endpoints by this name: its events would reach nobody, and nobody would be told.
+    async fn no_sender_names(&self, environment: EnvironmentId, name: Option<&str>) -> Result<(), Refusal> {
+        let Some(name) = name else { return Ok(()) };
+        let snapshot = self.fresh().await?;
+        let names = |sender: &&Arc<Sender>| {
+            sender.environment == environment && sender.endpoint_names.iter().flatten().any(|endpoint| endpoint == name)
+        };
+        match snapshot.senders.values().find(names) {
+            Some(sender) => Err(Refusal::InUse(format!(
+                "sender \"{}\" names the endpoint \"{name}\": change the sender first",
+                sender.label()
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Suspends the endpoints whose receivers have failed for as long as their profile bears: nothing more is taken for them until
@@ -317,6 +339,7 @@ impl Manage {
         retried!(async {
             let row = self.store.endpoint_row(scope, id).await?.ok_or(NO_ENDPOINT)?;
             self.expect("the endpoint", row.revision)?;
+            self.no_sender_names(row.environment, row.name.as_deref()).await?;
             let change = Change::Delete {
                 thing: Thing::Endpoint(id),
                 revision: row.revision,

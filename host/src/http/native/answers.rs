@@ -86,7 +86,11 @@ impl IntoResponse for Refused {
                     .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
                 response
             }
-            Self::MayOnlyRead => problem(StatusCode::FORBIDDEN, "not allowed", "this token may read and nothing else"),
+            Self::MayOnlyRead => problem(
+                StatusCode::FORBIDDEN,
+                "not allowed",
+                "this needs a token that may write: changes do, and so do secrets",
+            ),
             Self::OperatorOnly => problem(
                 StatusCode::FORBIDDEN,
                 "not allowed",

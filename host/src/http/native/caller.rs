@@ -121,6 +121,11 @@ impl<S: Send + Sync> FromRequestParts<S> for ListOf {
     }
 }
 
+/// A body may take its time, and its token may be revoked meanwhile.
+fn still_known(head: &Parts, desk: &Desk) -> Result<(), Refused> {
+    identify(head, desk).map(drop)
+}
+
 /// The reader of an object would take a list for one, by position.
 fn object<T: DeserializeOwned>(text: &RawValue) -> Result<T, Refused> {
     if !text.get().starts_with('{') {
@@ -173,7 +178,9 @@ impl Desk {
         let (mut head, body) = request.into_parts();
         Params::from_request_parts(&mut head, self).await?.only(&[])?;
         intake::check_content_type(&head.headers)?;
-        object(&self.intake.document::<Box<RawValue>>(&head.headers, body).await?)
+        let text = self.intake.document::<Box<RawValue>>(&head.headers, body).await?;
+        still_known(&head, self)?;
+        object(&text)
     }
 
     /// A set-up, which may be much larger than any other document.
@@ -184,7 +191,9 @@ impl Desk {
         let (mut head, body) = request.into_parts();
         Params::from_request_parts(&mut head, self).await?.only(&[])?;
         intake::check_content_type(&head.headers)?;
-        object(&self.intake.large_document::<Box<RawValue>>(&head.headers, body).await?)
+        let text = self.intake.large_document::<Box<RawValue>>(&head.headers, body).await?;
+        still_known(&head, self)?;
+        object(&text)
     }
 
     /// The tenant that is meant: the one named, by id or name, else the caller's own.

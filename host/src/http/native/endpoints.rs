@@ -104,6 +104,17 @@ struct Wanted {
 }
 
 impl Wanted {
+    /// # Errors
+    /// The URL is plain http, and that is not for this caller.
+    fn check_url(&self, plain_http: PlainHttp) -> Result<(), Refused> {
+        let plain = self.url.as_deref().is_some_and(|url| url.starts_with("http:"));
+        if plain && self.insecure_http && plain_http == PlainHttp::Refused {
+            let why = "must be https: this server allows a tenant no plain http (serve --allow-plain-http)";
+            return Err(Refused::wrong("url", why));
+        }
+        Ok(())
+    }
+
     fn status(&self) -> Result<Option<EndpointStatus>, Refused> {
         match self.status.as_deref() {
             None => Ok(None),
@@ -144,6 +155,7 @@ async fn create(State(desk): State<Arc<Desk>>, writer: Writer, request: Request)
     if let Some(name) = &wanted.profile {
         fields.profile = Profile::named(name).ok_or_else(|| Refused::wrong("profile", "is not one of the server's"))?;
     }
+    wanted.check_url(writer.plain_http(&desk))?;
     wanted.put_into(&mut fields, wanted.status()?, writer.plain_http(&desk));
     let token = wanted.with_token.then(|| random_credential(CredentialKind::EndpointToken));
     let new = NewEndpoint {
@@ -192,6 +204,7 @@ async fn change(
         return Err(Refused::wrong(name, "is given when an endpoint is made, and stays"));
     }
     let (status, plain_http) = (wanted.status()?, writer.plain_http(&desk));
+    wanted.check_url(plain_http)?;
     let manage = desk.manage_if_match(&headers)?;
     let edit = |fields: &mut EndpointFields| wanted.put_into(fields, status, plain_http);
     let endpoint = manage.update_endpoint(writer.scope, EndpointId::from_uuid(id), edit).await?;

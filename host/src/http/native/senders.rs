@@ -54,14 +54,6 @@ async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> 
     ))
 }
 
-/// How a service's own signature is checked: the settings, and the secrets beside them, newest first.
-#[derive(Deserialize)]
-struct WantedCheck {
-    secrets: Vec<String>,
-    #[serde(flatten)]
-    settings: Verification,
-}
-
 /// What is not named stays, or is the default of a new one; null takes it away.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -128,11 +120,20 @@ impl Wanted {
 /// What is wrong is told without the secrets.
 fn read_check(value: Value) -> Result<VerificationRow, Refused> {
     let wrong = |why: String| Refused::wrong("verification", why);
-    let wanted: WantedCheck = serde_json::from_value(value)
-        .map_err(|_| wrong("must have a \"kind\" with its settings, and \"secrets\", a list of texts (docs/inbound.md)".to_owned()))?;
+    let Value::Object(mut settings) = value else {
+        return Err(wrong("must be an object (docs/inbound.md)".to_owned()));
+    };
+    let secrets = settings.remove("secrets").map(serde_json::from_value::<Vec<String>>);
+    let Some(Ok(secrets)) = secrets else {
+        return Err(wrong(
+            "must have \"secrets\", a list of texts, the newest first (docs/inbound.md)".to_owned(),
+        ));
+    };
+    // The rest holds no secret: what is wrong with it may be told.
+    let settings: Verification = serde_json::from_value(Value::Object(settings)).map_err(|error| wrong(error.to_string()))?;
     let check = InboundCheck {
-        settings: wanted.settings,
-        secrets: wanted.secrets.into_iter().map(SecretText::new).collect(),
+        settings,
+        secrets: secrets.into_iter().map(SecretText::new).collect(),
     };
     check.to_row().map_err(wrong)
 }

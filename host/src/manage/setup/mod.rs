@@ -15,7 +15,7 @@ mod plan;
 use hookyard_domain::{EndpointId, Scope, TenantId, profile::Profile};
 use uuid::Uuid;
 
-use super::{ConfigAnswer, EndpointFields, Manage, NO_TENANT, Problems, Refusal, SenderFields, TenantFields};
+use super::{ConfigAnswer, EndpointFields, Manage, NO_TENANT, Problems, Refusal, SenderFields, TRIES_MAX, TenantFields};
 use crate::store::SecretText;
 
 /// What shall be there.
@@ -130,6 +130,18 @@ impl Manage {
             return Err(NO_TENANT);
         }
         setup.check().refuse()?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            // What two make at once is there for the one that is later: it compares with that.
+            match self.apply_once(setup, mode).await {
+                Err(Refusal::Changed(_) | Refusal::Taken(_)) if tries < TRIES_MAX => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn apply_once(&self, setup: &Setup, mode: Mode) -> Result<Applied, Refusal> {
         let rows = self.store.configuration_since(0).await?;
         let plan = plan::plan(setup, &rows, self.clock.now()).map_err(Refusal::Invalid)?;
         let notes = self.ask_all(plan.questions).await?;

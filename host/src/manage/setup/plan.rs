@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use hookyard_domain::{ContentHash, CredentialId, EndpointId, EnvironmentId, SenderId, TenantId, Timestamp};
 use uuid::Uuid;
 
-use super::{Action, EndpointSetup, Line, Removed, SenderSetup, Setup, TenantSetup};
+use super::{Action, EndpointSetup, Line, SenderSetup, Setup, TenantSetup};
 use crate::{
     configuration::CredentialKind,
     manage::{ConfigQuestion, Problems, endpoint::blank, tenant::FIRST_ENVIRONMENT},
@@ -176,7 +176,9 @@ impl Planner<'_> {
         });
     }
 
-    fn removed(&mut self, tenant: TenantId, tenant_name: &str, removed: &Removed) {
+    fn removed(&mut self, tenant: TenantId, tenant_name: &str, setup: &TenantSetup) {
+        let removed = &setup.removed;
+        let set_up: Vec<&str> = setup.senders.iter().map(|sender| sender.name.as_str()).collect();
         for name in &removed.api_keys {
             let kind = CredentialKind::ApiKey.as_str();
             let found = self.known.credentials.get(&(Some(tenant), kind, None, Some(name.as_str())));
@@ -210,6 +212,20 @@ impl Planner<'_> {
                 .map(|row| (row.id.as_uuid(), row.revision));
             let found = readable.or_else(|| self.known.broken("endpoint", environment, name));
             let found = found.map(|(id, revision)| (EndpointId::from_uuid(id), id, revision));
+            // What the set-up says of its own senders is checked with the set-up.
+            let stays = |(at, sender): &&(EnvironmentId, &str)| {
+                *at == environment && !set_up.contains(sender) && !removed.senders.contains(&(slug.clone(), (*sender).to_owned()))
+            };
+            let names = |key: &&(EnvironmentId, &str)| {
+                let endpoints = self.known.senders.get(*key).and_then(|row| row.endpoints.as_deref());
+                let endpoints: Vec<String> = endpoints.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+                endpoints.contains(name)
+            };
+            if let Some((_, sender)) = self.known.senders.keys().filter(stays).find(names) {
+                let problem = format!("is still named by the sender \"{sender}\"");
+                self.problems
+                    .add(format!("tenant \"{tenant_name}\", remove \"{slug}/{name}\""), problem);
+            }
             self.plan.deleted.extend(found.map(|(endpoint, ..)| (tenant, endpoint)));
             let found = found.map(|(endpoint, id, revision)| (Thing::Endpoint(endpoint), id, revision));
             self.remove("endpoint", told_as(tenant_name, slug, name), found);
@@ -275,7 +291,7 @@ impl Planner<'_> {
             }
             self.sender(id, name, &place, environment, sender);
         }
-        self.removed(id, name, &setup.removed);
+        self.removed(id, name, setup);
     }
 
     /// The environments the set-up uses, with those it makes. The first of a tenant is its default, unless one has the name

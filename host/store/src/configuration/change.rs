@@ -169,9 +169,13 @@ impl Store {
 /// Says what a refused name or credential was meant for, instead of the database's name of its index.
 fn taken(error: Error, change: &Change) -> Error {
     match error {
-        Error::Taken(text) if text.contains("hash") => {
-            Error::Taken(format!("{}: this credential already belongs to something else", change.name()).into())
-        }
+        Error::Taken(text) if text.contains("hash") => Error::Taken(
+            format!(
+                "{}: this credential already belongs to something else, or was revoked: give it another text",
+                change.name()
+            )
+            .into(),
+        ),
         Error::Taken(_) => Error::Taken(format!("{}: there is one already", change.name()).into()),
         other => other,
     }
