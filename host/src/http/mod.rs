@@ -2,7 +2,7 @@
 //!
 //! A dialect is a folder here. It owns its paths, wire structs and answers, and translates to the stages and back; it asks
 //! [`principal`] who calls and [`intake`] for the body. Its `answers.rs` alone names a status: whatever it calls returns a
-//! refusal with a reason, never a response. To add a dialect, add a folder and a line in [`router`]. [`native`] is Hookyard's own
+//! refusal with a reason, never a response. To add a dialect, add a folder and its lines in [`router`]. [`native`] is Hookyard's own
 //! API.
 
 mod health;
@@ -10,6 +10,7 @@ mod hooksentry;
 pub mod intake;
 mod metrics;
 pub mod native;
+mod openapi;
 pub mod paging;
 pub mod peer;
 pub mod principal;
@@ -79,10 +80,12 @@ pub fn router(edge: &Edge) -> ByCredential {
         deliveries: Some(Arc::clone(&edge.deliveries)),
         plain_http: edge.plain_http,
     });
+    let (hooksentry, of_hooksentry) = hooksentry::router(edge);
     let dialects = Router::new()
         .merge(health::router(edge))
         .merge(metrics::router(edge))
-        .merge(hooksentry::router(edge))
+        .merge(hooksentry)
+        .merge(openapi::router(vec![of_hooksentry], edge.dashboard_origin.as_ref()))
         .fallback_service(own.clone());
     ByCredential { own, dialects }
 }

@@ -5,15 +5,20 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
-/// An answer of the server itself: a problem document (RFC 9457).
+/// A problem document (RFC 9457).
+#[derive(Serialize, ToSchema)]
+pub struct Problem<'a> {
+    title: &'static str,
+    /// That of the answer.
+    status: u16,
+    /// Of a 503: whether the same request may be sent again.
+    detail: &'a str,
+}
+
+/// An answer of the server itself.
 pub fn problem(status: StatusCode, title: &'static str, detail: &str) -> Response {
-    #[derive(Serialize)]
-    struct Problem<'a> {
-        title: &'static str,
-        status: u16,
-        detail: &'a str,
-    }
     let body = serde_json::to_vec(&Problem {
         title,
         status: status.as_u16(),

@@ -175,7 +175,7 @@ fn modules_know_only_what_is_beneath_them() {
 }
 
 /// Folders of the HTTP edge that all dialects share.
-const SHARED: [&str; 4] = ["intake", "paging", "principal", "server"];
+const SHARED: [&str; 5] = ["intake", "openapi", "paging", "principal", "server"];
 
 #[test]
 fn one_dialect_knows_no_other() {
@@ -228,6 +228,27 @@ fn a_dialect_names_its_statuses_in_one_file() {
         let dialect = module.len() > 2 && !SHARED.contains(&module[1].as_str());
         if dialect && module[2] != "answers" {
             assert!(!production_code(&path).contains("StatusCode"), "{} names a status", shown(&path));
+        }
+    }
+}
+
+/// A dialect that has a document registers each route together with its description, so that none can be served without.
+#[test]
+fn no_described_dialect_has_a_route_without_a_description() {
+    let described: Vec<Vec<String>> = rooms(&["http"]).iter().map(|path| module_of(path)).collect();
+    let described = described
+        .iter()
+        .filter(|module| module.len() > 2 && module[2] == "openapi" && !SHARED.contains(&module[1].as_str()));
+    let dialects: BTreeSet<&str> = described.map(|module| module[1].as_str()).collect();
+    assert!(dialects.contains("hooksentry"), "{dialects:?}");
+    for path in rooms(&["http"]) {
+        let module = module_of(&path);
+        if module.get(1).is_some_and(|dialect| dialects.contains(dialect.as_str())) {
+            assert!(
+                !production_code(&path).contains(".route("),
+                "{} registers a route by itself",
+                shown(&path)
+            );
         }
     }
 }

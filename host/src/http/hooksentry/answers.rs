@@ -2,7 +2,9 @@
 //!
 //! Everything before it returns a [`Refused`] with the reason; here each reason gets the contract's status and body. Most
 //! refusals are a bare JSON string (docs/contracts/hooksentry.md, section 15.2), those of credentials have no body (3.4), and
-//! what is the server's own fault is a problem document (15.2).
+//! what is the server's own fault is a problem document (15.2). [`documented`] says the same to people and programs.
+
+pub mod documented;
 
 use std::time::Duration;
 
@@ -14,9 +16,10 @@ use axum::{
 use bytes::Bytes;
 use hookyard_domain::{EventId, Timestamp};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
+use utoipa::ToSchema;
 
-use super::words;
+use super::{openapi, words};
 use crate::{
     accept,
     http::{
@@ -155,11 +158,14 @@ impl IntoResponse for Refused {
 }
 
 /// Body of 200 and 202.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Accepted {
+pub struct Accepted {
+    #[schema(schema_with = openapi::id)]
     event_id: String,
+    #[schema(schema_with = words::status_schema)]
     status: &'static str,
+    #[schema(schema_with = openapi::moment)]
     accepted_at: String,
 }
 
@@ -297,7 +303,7 @@ fn in_its_words(problems: &manage::Problems) -> String {
 }
 
 /// Something was made, and is found there.
-pub fn created(location: &str, body: &Value) -> Response {
+pub fn created<T: Serialize>(location: &str, body: &T) -> Response {
     let location = HeaderValue::try_from(location).expect("paths with ids are visible text");
     (StatusCode::CREATED, [(header::LOCATION, location)], Json(body)).into_response()
 }
@@ -308,7 +314,7 @@ pub fn done() -> Response {
 }
 
 /// A document that is JSON already.
-pub fn json(document: Bytes) -> Response {
+fn json(document: Bytes) -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], document).into_response()
 }
 

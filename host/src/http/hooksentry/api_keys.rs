@@ -3,46 +3,118 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Request, State},
+    http::Method,
     response::{IntoResponse as _, Response},
-    routing::{delete, get},
 };
 use hookyard_domain::{CredentialId, Scope};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::{
+    ToSchema,
+    openapi::{ObjectBuilder, Type},
+};
 
 use super::{
     answers::{self, Refused},
     desk::{Desk, PathText, id, required, scope},
     lists::Query,
+    openapi::{self, Op, tag::API_KEYS},
 };
 use crate::{
     configuration::CredentialKind,
+    http::openapi::Routes,
     manage::{Deed, IssuedCredential, NewCredential, Text, check, random_credential},
 };
 
 const FIELDS: &[&str] = &["id", "name", "isActive", "createdAt", "revokedAt"];
 const NAME_CHARS_MAX: usize = 100;
 
-pub fn router() -> Router<Arc<Desk>> {
-    Router::new()
-        .route("/api/v1/apikeys", get(list).post(create))
-        .route("/api/v1/apikeys/{id}", delete(revoke))
+pub fn routes() -> Routes<Arc<Desk>> {
+    let path = "/api/v1/apikeys";
+    Routes::new()
+        .on(
+            &Method::GET,
+            path,
+            list,
+            Op::of_person("listApiKeys", API_KEYS, "Lists the tenant's API keys, without the keys themselves")
+                .lists::<Key>(FIELDS, "id", u32::MAX)
+                .filter(
+                    "IsActive",
+                    "Those that open ingest now, or those that were revoked.",
+                    openapi::of_type(Type::Boolean),
+                )
+                .into(),
+        )
+        .on(
+            &Method::POST,
+            path,
+            create,
+            Op::of_person("createApiKey", API_KEYS, "Makes an API key")
+                .by_role()
+                .takes::<NewKey>("What it is called.")
+                .makes::<MadeKey<'_>>("it was made; the key is shown here only")
+                .into(),
+        )
+        .on(
+            &Method::DELETE,
+            "/api/v1/apikeys/{id}",
+            revoke,
+            Op::of_person("revokeApiKey", API_KEYS, "Revokes an API key, for good and at once")
+                .by_role()
+                .of_one("id", "API key")
+                .about("One that was revoked already is absent.")
+                .changes()
+                .shows::<Key>("the key as it is now")
+                .into(),
+        )
 }
 
-fn render(key: &IssuedCredential) -> Value {
-    json!({
-        "id": key.id.to_string(),
-        "name": key.label,
-        "isActive": key.revoked_at.is_none(),
-        "createdAt": key.created_at.to_string(),
-        "revokedAt": key.revoked_at.map(|at| at.to_string()),
-    })
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ApiKey)]
+struct Key {
+    #[schema(schema_with = openapi::id)]
+    id: String,
+    #[schema(required)]
+    name: Option<String>,
+    is_active: bool,
+    #[schema(schema_with = openapi::moment)]
+    created_at: String,
+    #[schema(schema_with = openapi::moment_or_none)]
+    revoked_at: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = CreatedApiKey)]
+struct MadeKey<'a> {
+    #[schema(schema_with = openapi::id)]
+    id: String,
+    name: String,
+    key: &'a str,
+    #[schema(schema_with = openapi::moment)]
+    created_at: String,
+}
+
+fn render(key: &IssuedCredential) -> Key {
+    Key {
+        id: key.id.to_string(),
+        name: key.label.clone(),
+        is_active: key.revoked_at.is_none(),
+        created_at: key.created_at.to_string(),
+        revoked_at: key.revoked_at.map(|at| at.to_string()),
+    }
+}
+
+fn name_schema() -> ObjectBuilder {
+    openapi::line_not_blank(NAME_CHARS_MAX)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewApiKey)]
 struct NewKey {
+    #[schema(schema_with = name_schema, required)]
     name: Option<String>,
 }
 
@@ -69,12 +141,12 @@ async fn create(State(desk): State<Arc<Desk>>, request: Request) -> Result<Respo
     let made = desk.edge.manage.create_credential(scope(&person), new).await?;
     Ok(answers::created(
         &format!("/api/v1/apikeys/{}", made.id),
-        &json!({
-            "id": made.id.to_string(),
-            "name": name,
-            "key": key.expose(),
-            "createdAt": made.created_at.to_string(),
-        }),
+        &MadeKey {
+            id: made.id.to_string(),
+            name,
+            key: key.expose(),
+            created_at: made.created_at.to_string(),
+        },
     ))
 }
 
@@ -94,7 +166,7 @@ async fn list(State(desk): State<Arc<Desk>>, request: Request) -> Result<Respons
         .issued_credentials(scope(&person), person.user.tenant, CredentialKind::ApiKey)
         .await?;
     let taken = |key: &&IssuedCredential| active.is_none_or(|active| key.revoked_at.is_none() == active);
-    Ok(page.cut(keys.iter().filter(taken).map(render).collect()))
+    Ok(page.cut(keys.iter().filter(taken).map(render)))
 }
 
 /// Answers with the key as it is now. One that is unknown or revoked already is absent, whoever's it was (docs/contracts/hooksentry.md, section 8).

@@ -3,20 +3,22 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Request, State},
+    http::Method,
     response::{IntoResponse as _, Response},
-    routing::post,
 };
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::{ToSchema, openapi::ObjectBuilder};
 
 use super::{
-    answers::{self, Refused},
+    answers::{self, Refused, documented},
     desk::{Desk, required},
+    openapi::{self, Op, tag::LOG_INS},
     words,
 };
 use crate::{
+    http::openapi::Routes,
     manage::{ACCESS_LASTS, Refusal, Tokens, User, check},
     store::SecretText,
 };
@@ -24,16 +26,63 @@ use crate::{
 /// docs/contracts/hooksentry.md, section 4.
 const REFRESH_TOKEN_CHARS_MAX: usize = 512;
 
-pub fn router() -> Router<Arc<Desk>> {
-    Router::new()
-        .route("/api/v1/auth/login", post(log_in))
-        .route("/api/v1/auth/refresh", post(refresh))
-        .route("/api/v1/auth/logout", post(log_out))
+pub fn routes() -> Routes<Arc<Desk>> {
+    Routes::new()
+        .on(
+            &Method::POST,
+            "/api/v1/auth/login",
+            log_in,
+            Op::of_anyone("logIn", LOG_INS, "Logs somebody in")
+                .takes::<LogIn>("Who it is.")
+                .shows::<Pair<'_>>("a pair of tokens")
+                .answers([
+                    documented::unidentified("there is no such user, the password is wrong, or the user is inactive"),
+                    documented::too_many("ten failures in five minutes, from this address or for this user"),
+                ])
+                .into(),
+        )
+        .on(
+            &Method::POST,
+            "/api/v1/auth/refresh",
+            refresh,
+            Op::of_anyone(
+                "refresh",
+                LOG_INS,
+                "Gives the next pair of tokens for a refresh token, which is used up by that",
+            )
+            .takes::<Refresh>("The refresh token.")
+            .shows::<Pair<'_>>("the next pair of tokens")
+            .answers([documented::unidentified(
+                "the token is unknown, was used or ran out, or its user is inactive",
+            )])
+            .into(),
+        )
+        .on(
+            &Method::POST,
+            "/api/v1/auth/logout",
+            log_out,
+            Op::of_person("logOut", LOG_INS, "Ends the sessions of both tokens")
+                .takes::<Refresh>("The refresh token.")
+                .ends("both are ended")
+                .answers([documented::unidentified("the refresh token is not this user's, or not good")])
+                .into(),
+        )
 }
 
-#[derive(Deserialize)]
+/// Any text: that nobody has it is found out by looking.
+fn email_schema() -> ObjectBuilder {
+    openapi::label().min_length(Some(1))
+}
+
+fn refresh_token_schema() -> ObjectBuilder {
+    openapi::line(REFRESH_TOKEN_CHARS_MAX).min_length(Some(1))
+}
+
+#[derive(Deserialize, ToSchema)]
 struct LogIn {
+    #[schema(schema_with = email_schema, required)]
     email: Option<String>,
+    #[schema(schema_with = openapi::password, required)]
     password: Option<String>,
 }
 
@@ -70,9 +119,11 @@ async fn log_in(State(desk): State<Arc<Desk>>, request: Request) -> Result<Respo
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RefreshToken)]
 struct Refresh {
+    #[schema(schema_with = refresh_token_schema, required)]
     refresh_token: Option<String>,
 }
 
@@ -112,13 +163,25 @@ fn role_word(user: &User) -> &'static str {
     words::role(user.role)
 }
 
-/// `expiresAt` is when the refresh token runs out (docs/contracts/hooksentry.md, section 15.3).
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Tokens)]
+struct Pair<'a> {
+    access_token: &'a str,
+    /// Seconds for which the access token is good.
+    expires_in: u64,
+    refresh_token: &'a str,
+    /// When the refresh token runs out (docs/contracts/hooksentry.md, section 15.3).
+    #[schema(schema_with = openapi::moment)]
+    expires_at: String,
+}
+
 fn answer(tokens: &Tokens) -> Response {
-    Json(json!({
-        "accessToken": tokens.access,
-        "expiresIn": ACCESS_LASTS.as_secs(),
-        "refreshToken": tokens.refresh.expose(),
-        "expiresAt": tokens.expires_at.to_string(),
-    }))
+    Json(Pair {
+        access_token: &tokens.access,
+        expires_in: ACCESS_LASTS.as_secs(),
+        refresh_token: tokens.refresh.expose(),
+        expires_at: tokens.expires_at.to_string(),
+    })
     .into_response()
 }

@@ -3,6 +3,9 @@
 use hookyard_domain::decision::reserved_header;
 use serde_json::Value;
 use url::Url;
+use utoipa::openapi::{ObjectBuilder, Type, schema::OneOfBuilder};
+
+use super::openapi;
 
 use crate::configuration::OutboundAuth;
 
@@ -11,6 +14,36 @@ const VALUE_CHARS_MAX: usize = 2_048;
 const TOKEN_CHARS_MAX: usize = 4_096;
 const URL_CHARS_MAX: usize = 2_048;
 const TEXT_CHARS_MAX: usize = 512;
+
+pub const WORDS: [&str; 4] = ["ApiKey", "BearerToken", "BasicAuth", "JwtBearer"];
+
+/// The fields of each kind in the order of [`WORDS`]; what must be among them is told by [`read`].
+pub fn schema() -> OneOfBuilder {
+    let field = |chars_max: usize| openapi::line_not_blank(chars_max);
+    let visible = |chars_max: usize| field(chars_max).pattern(Some("^ *[!-~][ -~]*$"));
+    let (key, token, basic, bearer) = (
+        ObjectBuilder::new(),
+        ObjectBuilder::new(),
+        ObjectBuilder::new(),
+        ObjectBuilder::new(),
+    );
+    let name = field(HEADER_NAME_CHARS_MAX).pattern(Some("^[A-Za-z0-9_-]+$"));
+    let endpoint = field(URL_CHARS_MAX).pattern(Some(r"^https://[a-z0-9.-]+(:[0-9]{1,4})?(/[!-~]*)?$"));
+    let key = key.property("headerName", name).required("headerName");
+    let token = token.property("token", visible(TOKEN_CHARS_MAX)).required("token");
+    let basic = basic
+        .property("username", field(TEXT_CHARS_MAX).pattern(Some("^[!-9;-~]+$")))
+        .required("username");
+    let bearer = bearer.property("tokenEndpoint", endpoint).required("tokenEndpoint");
+    let bearer = bearer.property("clientId", field(TEXT_CHARS_MAX)).required("clientId");
+    let bearer = bearer.property("clientSecret", field(TEXT_CHARS_MAX)).required("clientSecret");
+    OneOfBuilder::new()
+        .item(key.property("value", visible(VALUE_CHARS_MAX)).required("value"))
+        .item(token)
+        .item(basic.property("password", field(TEXT_CHARS_MAX)).required("password"))
+        .item(bearer.property("scope", openapi::or_none(field(TEXT_CHARS_MAX))))
+        .item(openapi::of_type(Type::Null))
+}
 
 pub fn word(auth: &OutboundAuth) -> &'static str {
     match auth {

@@ -6,22 +6,25 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Request, State},
+    http::Method,
     response::{IntoResponse as _, Response},
-    routing::{delete, get, post},
 };
 use hookyard_domain::{DeliveryState, EndpointId, EventId, Scope, SenderId, Timestamp};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::{ToSchema, openapi::ObjectBuilder};
 
 use super::{
-    answers::{self, Refused},
+    answers::{self, Refused, documented},
     desk::{self, Desk, PathText, id, own, scope},
     destinations,
     lists::{self, Query},
+    openapi::{self, Op, tag::EVENTS},
     words,
 };
 use crate::{
+    http::openapi::Routes,
     manage::{Deed, Person},
     store::{AttemptView, DeliveryView, EventSearch, EventView, Progress},
 };
@@ -31,15 +34,145 @@ const FIELDS: &[&str] = &["acceptedAt", "id"];
 /// Bytes of payloads on one page, past which it ends early: whoever asks for large events gets few of them at a time.
 const LIST_BYTES_MAX: u64 = 16 * 1_024 * 1_024;
 /// Rows before the page that are walked over for it.
-const OFFSET_MAX: u64 = 1_000_000;
+const OFFSET_MAX: u32 = 1_000_000;
 
-pub fn router() -> Router<Arc<Desk>> {
-    Router::new()
-        .route("/api/v1/events", get(list))
-        .route("/api/v1/events/{id}", get(show))
-        .route("/api/v1/events/{id}/attempts", get(attempts))
-        .route("/api/v1/events/{id}/replay", post(replay))
-        .route("/api/v1/queues/{id}", delete(purge))
+pub fn routes() -> Routes<Arc<Desk>> {
+    Routes::new()
+        .on(
+            &Method::GET,
+            "/api/v1/events",
+            list,
+            Op::of_person("listEvents", EVENTS, "Lists events, newest first unless asked otherwise")
+                .about("`total` is counted up to 10,000. A page ends early once its payloads have 16 MiB together, and begins after at most 1,000,000 events.")
+                .lists::<Shown>(FIELDS, "acceptedAt", OFFSET_MAX + 1)
+                .filter("Status", "Those in one state.", words::status_filter_schema())
+                .filter("DestinationUrlId", "Those that have a delivery to this destination.", openapi::id())
+                .filter("From", "Accepted then or later: RFC 3339, or a day, which means its first moment.", openapi::bound())
+                .filter("To", "Accepted then or earlier.", openapi::bound())
+                .into(),
+        )
+        .on(
+            &Method::GET,
+            "/api/v1/events/{id}",
+            show,
+            Op::of_person("showEvent", EVENTS, "Shows an event with its deliveries")
+                .of_one("id", "event")
+                .shows::<Shown>("the event")
+                .into(),
+        )
+        .on(
+            &Method::GET,
+            "/api/v1/events/{id}/attempts",
+            attempts,
+            Op::of_person("listAttempts", EVENTS, "Lists all attempts to deliver an event, without pages")
+                .of_one("id", "event")
+                .shows::<lists::Listed<ShownAttempt>>("all of them")
+                .into(),
+        )
+        .on(
+            &Method::POST,
+            "/api/v1/events/{id}/replay",
+            replay,
+            Op::of_person("replayEvent", EVENTS, "Puts an event that has failed for good back to work")
+                .by_role()
+                .of_one("id", "event")
+                .answers([documented::invalid("the event is not in `CriticalFailure`, or its destination is gone")])
+                .shows::<Shown>("the event as it is now")
+                .into(),
+        )
+        .on(
+            &Method::DELETE,
+            "/api/v1/queues/{destinationId}",
+            purge,
+            Op::of_person("purgeQueue", EVENTS, "Cancels what waits for a destination, for good")
+                .by_role()
+                .of_one("destinationId", "destination")
+                .ends("what waited is cancelled")
+                .into(),
+        )
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Event)]
+struct Shown {
+    #[schema(schema_with = openapi::id)]
+    id: String,
+    #[schema(schema_with = openapi::id)]
+    tenant_id: String,
+    #[schema(schema_with = id_or_none, required)]
+    destination_url_id: Option<String>,
+    /// A text that holds JSON: what is delivered.
+    payload: String,
+    #[schema(schema_with = words::status_schema)]
+    status: &'static str,
+    #[schema(required)]
+    idempotency_key: Option<String>,
+    /// Failed attempts since the last replay; the last one of a delivery that ended is not counted.
+    current_retry_count: u32,
+    #[schema(schema_with = openapi::moment_or_none, required)]
+    next_attempt_at: Option<String>,
+    #[schema(schema_with = openapi::moment)]
+    accepted_at: String,
+    #[schema(schema_with = openapi::moment_or_none, required)]
+    delivered_at: Option<String>,
+    /// The payload as it was accepted; not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    accepted_payload: Option<String>,
+    deliveries: Vec<ShownDelivery>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Delivery)]
+struct ShownDelivery {
+    #[schema(schema_with = openapi::id)]
+    id: String,
+    #[schema(schema_with = openapi::id)]
+    destination_url_id: String,
+    #[schema(schema_with = delivery_state_schema)]
+    status: &'static str,
+    attempts: u32,
+    #[schema(schema_with = openapi::moment_or_none, required)]
+    next_attempt_at: Option<String>,
+    #[schema(schema_with = openapi::moment_or_none, required)]
+    completed_at: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Attempt)]
+struct ShownAttempt {
+    #[schema(schema_with = openapi::id)]
+    delivery_id: String,
+    #[schema(schema_with = openapi::id)]
+    destination_url_id: String,
+    /// From 1, never begun anew.
+    number: u32,
+    #[schema(schema_with = openapi::moment)]
+    started_at: String,
+    #[schema(schema_with = openapi::moment)]
+    ended_at: String,
+    #[schema(required)]
+    response_status: Option<u16>,
+    /// Where there was no answer.
+    #[schema(required)]
+    error: Option<String>,
+    #[schema(required)]
+    error_detail: Option<String>,
+    /// The first 1,024 bytes.
+    #[schema(required)]
+    response_body: Option<String>,
+}
+
+fn id_or_none() -> ObjectBuilder {
+    openapi::or_none(openapi::id())
+}
+
+fn delivery_state_schema() -> ObjectBuilder {
+    let words: Vec<_> = DeliveryState::ALL.iter().map(|state| state.as_str()).collect();
+    openapi::one_of(&words)
 }
 
 /// How far an event is, counted over its deliveries.
@@ -69,7 +202,7 @@ fn retries(delivery: &DeliveryView) -> u32 {
 }
 
 /// Reads what the contract's object needs of one event.
-async fn render(desk: &Desk, person: &Person, event: &EventView) -> Result<Value, Refused> {
+async fn render(desk: &Desk, person: &Person, event: &EventView) -> Result<Shown, Refused> {
     let store = &desk.edge.store;
     let scope = scope(person);
     let deliveries = store.deliveries_of_event(scope, event.id).await?;
@@ -79,7 +212,7 @@ async fn render(desk: &Desk, person: &Person, event: &EventView) -> Result<Value
         Some(delivery) => store.delivery_body(delivery.id).await?.map(|body| body.to_vec()),
         None => None,
     };
-    let accepted = String::from_utf8_lossy(&accepted);
+    let accepted = String::from_utf8_lossy(&accepted).into_owned();
     let sent = sent.map(|body| String::from_utf8_lossy(&body).into_owned());
     let snapshot = desk.edge.configuration.current();
     let own_endpoint = match event.source_kind.as_str() {
@@ -97,39 +230,41 @@ async fn render(desk: &Desk, person: &Person, event: &EventView) -> Result<Value
         .filter(|delivery| delivery.attempts > 0)
         .filter_map(|delivery| delivery.due_at)
         .min();
-    let all: Vec<Value> = deliveries.iter().map(render_delivery).collect();
-    Ok(json!({
-        "id": event.id.to_string(),
-        "tenantId": event.tenant_id.to_string(),
-        "destinationUrlId": destination,
-        "payload": sent.as_deref().unwrap_or(&accepted),
-        "status": words::status(&progress(event, &deliveries)),
-        "idempotencyKey": event.idempotency_key,
-        "currentRetryCount": deliveries.iter().map(retries).max().unwrap_or(0),
-        "nextAttemptAt": next.map(|at| at.to_string()),
-        "acceptedAt": event.accepted_at.to_string(),
-        "deliveredAt": delivered.filter_map(|delivery| delivery.completed_at).max().map(|at| at.to_string()),
-        "acceptedPayload": accepted,
-        "deliveries": all,
-    }))
+    Ok(Shown {
+        id: event.id.to_string(),
+        tenant_id: event.tenant_id.to_string(),
+        destination_url_id: destination,
+        payload: sent.unwrap_or_else(|| accepted.clone()),
+        status: words::status(&progress(event, &deliveries)),
+        idempotency_key: event.idempotency_key.clone(),
+        current_retry_count: deliveries.iter().map(retries).max().unwrap_or(0),
+        next_attempt_at: next.map(|at| at.to_string()),
+        accepted_at: event.accepted_at.to_string(),
+        delivered_at: delivered
+            .filter_map(|delivery| delivery.completed_at)
+            .max()
+            .map(|at| at.to_string()),
+        accepted_payload: Some(accepted),
+        deliveries: deliveries.iter().map(render_delivery).collect(),
+    })
 }
 
-fn render_delivery(delivery: &DeliveryView) -> Value {
-    json!({
-        "id": delivery.id.to_string(),
-        "destinationUrlId": delivery.endpoint_id.to_string(),
-        "status": delivery.state.as_str(),
-        "attempts": delivery.attempts,
-        "nextAttemptAt": delivery.due_at.map(|at| at.to_string()),
-        "completedAt": delivery.completed_at.map(|at| at.to_string()),
-    })
+fn render_delivery(delivery: &DeliveryView) -> ShownDelivery {
+    ShownDelivery {
+        id: delivery.id.to_string(),
+        destination_url_id: delivery.endpoint_id.to_string(),
+        status: delivery.state.as_str(),
+        attempts: delivery.attempts,
+        next_attempt_at: delivery.due_at.map(|at| at.to_string()),
+        completed_at: delivery.completed_at.map(|at| at.to_string()),
+    }
 }
 
 async fn list(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refused> {
     let person = desk.person(request.headers()).await?;
     let query = Query::of(request.uri().query());
     let page = query.page(FIELDS, "acceptedAt")?;
-    if page.offset() > OFFSET_MAX {
+    if page.offset() > u64::from(OFFSET_MAX) {
         return Err(Refused::Invalid(format!(
             "Pg is too far: a list ends after {OFFSET_MAX} events; narrow it by From and To"
         )));
@@ -142,7 +277,7 @@ async fn list(State(desk): State<Arc<Desk>>, request: Request) -> Result<Respons
     let time = |name: &str| query.get(name).map(|text| words::read_time(name, text)).transpose();
     let state = match wanted {
         None => None,
-        Some(words::Wanted::Never) => return Ok(lists::answer(0, Vec::new())),
+        Some(words::Wanted::Never) => return Ok(lists::answer(0, Vec::<Shown>::new())),
         Some(words::Wanted::State(state)) => Some(state),
     };
     let search = EventSearch {
@@ -167,9 +302,9 @@ async fn list(State(desk): State<Arc<Desk>>, request: Request) -> Result<Respons
             }
             let mut item = render(&desk, &person, &event).await?;
             // Beside the payload once more it would double the page.
-            item.as_object_mut().map(|item| item.remove("acceptedPayload"));
+            item.accepted_payload = None;
             // What a mapping or a plugin made may be larger than what was accepted.
-            bytes += item["payload"].as_str().map_or(0, |payload| payload.len() as u64);
+            bytes += item.payload.len() as u64;
             items.push(item);
         }
     }
@@ -204,19 +339,19 @@ async fn attempts(State(desk): State<Arc<Desk>>, PathText(event): PathText, requ
     Ok(lists::answer(items.len() as u64, items))
 }
 
-fn render_attempt(delivery: &DeliveryView, attempt: &AttemptView) -> Value {
+fn render_attempt(delivery: &DeliveryView, attempt: &AttemptView) -> ShownAttempt {
     let ended_at = Timestamp::from_micros(attempt.started_at.as_micros() + attempt.duration_us);
-    json!({
-        "deliveryId": delivery.id.to_string(),
-        "destinationUrlId": delivery.endpoint_id.to_string(),
-        "number": attempt.number,
-        "startedAt": attempt.started_at.to_string(),
-        "endedAt": ended_at.to_string(),
-        "responseStatus": attempt.status,
-        "error": attempt.error,
-        "errorDetail": attempt.error_detail,
-        "responseBody": attempt.response.as_deref().map(String::from_utf8_lossy),
-    })
+    ShownAttempt {
+        delivery_id: delivery.id.to_string(),
+        destination_url_id: delivery.endpoint_id.to_string(),
+        number: attempt.number,
+        started_at: attempt.started_at.to_string(),
+        ended_at: ended_at.to_string(),
+        response_status: attempt.status,
+        error: attempt.error.clone(),
+        error_detail: attempt.error_detail.clone(),
+        response_body: attempt.response.as_deref().map(|body| String::from_utf8_lossy(body).into_owned()),
+    }
 }
 
 /// Only what has failed for good starts over: the same event, with the destination's present address, secret and limits.

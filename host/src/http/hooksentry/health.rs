@@ -4,19 +4,38 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Json,
     extract::State,
+    http::Method,
     response::{IntoResponse as _, Response},
-    routing::get,
 };
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::desk::Desk;
+use super::{
+    desk::Desk,
+    openapi::{self, Op, tag::HEALTH},
+};
+use crate::http::openapi::Routes;
 
-pub fn router() -> Router<Arc<Desk>> {
-    Router::new().route("/health", get(health))
+pub fn routes() -> Routes<Arc<Desk>> {
+    let op = Op::plain("health", HEALTH, "Says that the process answers").shows::<Health>("it does");
+    Routes::new().on(&Method::GET, "/health", health, op.into())
+}
+
+#[derive(Serialize, ToSchema)]
+struct Health {
+    /// `healthy`.
+    status: &'static str,
+    #[schema(schema_with = openapi::moment)]
+    timestamp: String,
 }
 
 async fn health(State(desk): State<Arc<Desk>>) -> Response {
-    Json(json!({ "status": "healthy", "timestamp": desk.edge.clock.now().to_string() })).into_response()
+    let timestamp = desk.edge.clock.now().to_string();
+    Json(Health {
+        status: "healthy",
+        timestamp,
+    })
+    .into_response()
 }

@@ -9,25 +9,31 @@
 //! Where the original loses events or answers 500 (simultaneous use of one key, a key another tenant used), this
 //! keeps the wire shape and answers 200 or 202.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
-    Router,
     body::Body,
     extract::{Path, Request, State, rejection::PathRejection},
-    http::{HeaderMap, HeaderName, request::Parts},
+    http::{HeaderMap, HeaderName, Method, request::Parts},
     response::{IntoResponse, Response},
-    routing::post,
 };
 use bytes::Bytes;
 use hookyard_domain::{TenantId, Timestamp};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
-use super::answers::{self, Refused};
+use super::{
+    answers::{self, Accepted, Refused, documented},
+    openapi::{self, Op, tag::INGEST},
+};
 use crate::{
     accept::{Answer, Idempotency, Incoming, OtherBody, Source},
     configuration::{Endpoint, EndpointStatus, Sender, Snapshot},
     http::{
         Edge, intake,
+        openapi::{Routes, text},
         principal::{self, Place, Subject},
     },
     store::{Pairs, SecretText},
@@ -48,18 +54,90 @@ const HEADER_VALUE_BYTES_MAX: usize = 4_096;
 /// Length of an event type taken from a header; a longer one counts as unknown.
 const EVENT_TYPE_CHARS_MAX: usize = 255;
 
-struct Ingest(Edge);
+pub struct Ingest(Edge);
 
 /// A path that is not text is another path than ours.
 type TenantAndToken = Result<Path<(String, String)>, PathRejection>;
 
-pub fn router(edge: &Edge) -> Router {
-    Router::new()
-        .route(
-            "/api/v1/ingest/{tenant}/{token}",
-            post(handle).get(handshake).options(async || answers::preflight()),
+impl Ingest {
+    pub fn new(edge: Edge) -> Self {
+        Self(edge)
+    }
+}
+
+pub fn routes() -> Routes<Arc<Ingest>> {
+    let path = "/api/v1/ingest/{tenantId}/{token}";
+    let addressed = |op: Op| {
+        op.in_path("tenantId", "The tenant's id.", openapi::id()).in_path(
+            "token",
+            "An ingest token: `dst_` or `sndr_` and what follows.",
+            text()
+                .min_length(Some(1))
+                .max_length(Some(TOKEN_CHARS_MAX))
+                .pattern(Some("^(dst|sndr)_[A-Za-z0-9._-]+$")),
         )
-        .with_state(Arc::new(Ingest(edge.clone())))
+    };
+    let post = addressed(Op::of_producer("ingest", INGEST, "Accepts an event"))
+        .about("The body is any JSON and is kept byte for byte. 202 means that the event is on disk.")
+        .about("A sender may know its service by the service's own signature instead of an API key; forms are taken then too.")
+        .in_header(
+            IDEMPOTENCY_KEY.as_str(),
+            "Names one event of the tenant for ever. A blank one counts as none.",
+            openapi::line(255),
+        )
+        .takes_payload::<AnyJson>("The payload.")
+        .answers(documented::faults())
+        .answers([
+            documented::accepted(),
+            documented::shown::<Accepted>(
+                "the idempotency key names an event already; or a service's handshake, in the form that the service asks for",
+            ),
+            documented::invalid(
+                "the token has another prefix or more than 512 characters, or the idempotency key more than 255 or a control character",
+            ),
+            documented::unidentified("the API key is missing or unknown, or the service's signature is wrong"),
+            documented::forbidden("the API key, or the token, belongs to another tenant"),
+            documented::absent("the token or the tenant is unknown; without a body if the tenant's id is not a UUID"),
+            documented::unprocessable("the destination, the sender or the sender's destination is not active"),
+        ]);
+    let get = addressed(Op::of_producer(
+        "handshake",
+        INGEST,
+        "Answers a service that asks whether the address is meant for it",
+    ))
+    .about("Of senders whose service asks by GET.")
+    .answers([
+        documented::handshake("the answer that the service asks for"),
+        documented::unidentified("the service's proof is wrong or missing"),
+        documented::no_such_path("the tenant's id is not a UUID"),
+        documented::post_only(),
+        documented::unavailable("too many payloads are being received"),
+    ])
+    .answers(documented::bodies("the operator allows, 25 MiB unless set"));
+    let options = Op::plain("preflight", INGEST, "Says to a browser that it may post, whatever its origin")
+        .about("Every path of this form is answered so.")
+        .in_path("tenantId", "The tenant's id.", text())
+        .in_path("token", "An ingest token.", text())
+        .answers([documented::preflight()]);
+    Routes::new()
+        .on(&Method::POST, path, handle, post.into())
+        .on(&Method::GET, path, handshake, get.into())
+        .on(&Method::OPTIONS, path, async || answers::preflight(), options.into())
+}
+
+/// What a payload is, as far as this API is concerned.
+struct AnyJson;
+
+impl PartialSchema for AnyJson {
+    fn schema() -> RefOr<Schema> {
+        utoipa::openapi::schema::empty().into()
+    }
+}
+
+impl ToSchema for AnyJson {
+    fn name() -> Cow<'static, str> {
+        "Payload".into()
+    }
 }
 
 async fn handle(State(ingest): State<Arc<Ingest>>, path: TenantAndToken, request: Request) -> Response {

@@ -3,21 +3,26 @@
 //!
 //! What a tenant configures is small enough to be sorted here; events are not, and are read page by page.
 
-use std::{cmp::Ordering, collections::HashMap};
+use std::{borrow::Cow, cmp::Ordering, collections::HashMap};
 
 use axum::{
     Json,
     response::{IntoResponse as _, Response},
 };
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use url::form_urlencoded;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema, Type},
+};
 
 use super::answers::Refused;
 
 /// Items of a page where the caller says nothing.
-const ITEMS_DEFAULT: u32 = 10;
+pub const ITEMS_DEFAULT: u32 = 10;
 /// Most items of a page: five times what the original's own dashboard asks for.
-const ITEMS_MAX: u32 = 1_000;
+pub const ITEMS_MAX: u32 = 1_000;
 
 /// The parameters of a request's query, by name in lower case. Of several with one name the last counts.
 pub struct Query(HashMap<String, String>);
@@ -85,7 +90,10 @@ impl Page {
     }
 
     /// Sorts and cuts a list of objects that is here as a whole.
-    pub fn cut(&self, mut all: Vec<Value>) -> Response {
+    pub fn cut<T: Serialize>(&self, all: impl Iterator<Item = T>) -> Response {
+        let mut all: Vec<Value> = all
+            .map(|item| serde_json::to_value(item).expect("an object of texts and numbers is JSON"))
+            .collect();
         all.sort_by(|a, b| {
             let ordering = compare(&a[self.order], &b[self.order]);
             // A second key, so that pages neither overlap nor miss anything.
@@ -100,8 +108,37 @@ impl Page {
 }
 
 /// The envelope of a page.
-pub fn answer(total: u64, items: Vec<Value>) -> Response {
-    Json(json!({ "total": total, "items": items })).into_response()
+#[derive(Serialize)]
+pub struct Listed<T> {
+    total: u64,
+    items: Vec<T>,
+}
+
+impl<T: ToSchema> PartialSchema for Listed<T> {
+    fn schema() -> RefOr<Schema> {
+        let items = ArrayBuilder::new().items(Ref::from_schema_name(T::name()));
+        ObjectBuilder::new()
+            .property("total", ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)))
+            .required("total")
+            .property("items", items)
+            .required("items")
+            .into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for Listed<T> {
+    fn name() -> Cow<'static, str> {
+        format!("{}Page", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
+    }
+}
+
+pub fn answer<T: Serialize>(total: u64, items: Vec<T>) -> Response {
+    Json(Listed { total, items }).into_response()
 }
 
 /// Nothing comes before something; texts by their characters, which for times and ids is by age.

@@ -15,6 +15,7 @@ mod health;
 mod ingest;
 mod invites;
 mod lists;
+mod openapi;
 mod senders;
 mod tenants;
 mod users;
@@ -29,26 +30,34 @@ use axum::{
 use tower_http::cors::CorsLayer;
 
 use self::desk::Desk;
-use super::Edge;
+use super::{
+    Edge,
+    openapi::{Document, Routes},
+};
 
-pub fn router(edge: &Edge) -> Router {
+/// The routes, and what describes them.
+pub fn router(edge: &Edge) -> (Router, Document) {
     let desk = Arc::new(Desk::new(edge.clone()));
-    let mut managed = Router::new()
-        .merge(auth::router())
-        .merge(tenants::router())
-        .merge(users::router())
-        .merge(invites::router())
-        .merge(api_keys::router())
-        .merge(destinations::router())
-        .merge(senders::router())
-        .merge(events::router())
-        .merge(health::router())
-        .with_state(desk);
+    let (managed, mut described) = Routes::new()
+        .merge(auth::routes())
+        .merge(tenants::routes())
+        .merge(users::routes())
+        .merge(invites::routes())
+        .merge(api_keys::routes())
+        .merge(destinations::routes())
+        .merge(senders::routes())
+        .merge(events::routes())
+        .merge(health::routes())
+        .into_parts();
+    let (ingest, of_ingest) = ingest::routes().into_parts();
+    described.add(of_ingest);
+    let mut managed = managed.with_state(desk);
     // Ingest is open to every origin, all else to the dashboard's alone (docs/contracts/hooksentry.md, section 1).
     if let Some(origin) = &edge.dashboard_origin {
         managed = managed.layer(cors(origin));
     }
-    managed.merge(ingest::router(edge))
+    let router = managed.merge(ingest.with_state(Arc::new(ingest::Ingest::new(edge.clone()))));
+    (router, openapi::document(described))
 }
 
 fn cors(origin: &HeaderValue) -> CorsLayer {

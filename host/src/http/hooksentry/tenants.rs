@@ -3,48 +3,187 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Json,
     body::Body,
     extract::{Request, State},
-    http::request::Parts,
+    http::{Method, request::Parts},
     response::{IntoResponse as _, Response},
-    routing::{get, post},
 };
 use hookyard_domain::{TenantId, hex, signature::verify_body};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::{ToSchema, openapi::ObjectBuilder};
 
 use super::{
-    answers::{self, Refused},
+    answers::{self, Refused, documented},
     desk::{Desk, PathText, id, own, required, scope},
+    openapi::{self, Op, tag::TENANTS},
     words,
 };
 use crate::{
     config::Registration,
     configuration::Tenant,
+    http::openapi::Routes,
     manage::{Deed, FirstOwner, TenantFields},
     store::SecretText,
 };
 
-pub fn router() -> Router<Arc<Desk>> {
-    Router::new()
-        .route("/api/v1/tenants", post(create))
-        .route("/api/v1/tenants/{id}", get(show).patch(change))
-        .route("/api/v1/tenants/{id}/webhook-secret", get(secret).post(rotate))
-        .route("/api/v1/tenants/{id}/webhook-secret/verify", post(verify))
+pub fn routes() -> Routes<Arc<Desk>> {
+    let secret_path = "/api/v1/tenants/{id}/webhook-secret";
+    Routes::new()
+        .on(
+            &Method::POST,
+            "/api/v1/tenants",
+            create,
+            Op::of_anyone("createTenant", TENANTS, "Makes a tenant and its first owner, both or neither")
+                .takes::<NewTenant>("The tenant and its owner. Older clients say `adminEmail` and `adminPassword` for the owner's.")
+                .makes::<MadeTenant<'_>>("both were made")
+                .answers([
+                    documented::forbidden("this server's operator makes the tenants"),
+                    documented::conflict("the name or the address is taken"),
+                    documented::too_many("five tenants were made from this address within an hour"),
+                ])
+                .into(),
+        )
+        .on(
+            &Method::GET,
+            "/api/v1/tenants/{id}",
+            show,
+            Op::of_person("showTenant", TENANTS, "Shows the tenant")
+                .of_one("id", "tenant")
+                .shows::<Shown<'_>>("the tenant")
+                .into(),
+        )
+        .on(
+            &Method::PATCH,
+            "/api/v1/tenants/{id}",
+            change,
+            Op::of_person("changeTenant", TENANTS, "Changes the tenant's settings")
+                .by_role()
+                .of_own()
+                .takes::<TenantChange>("What is to be another; what is missing stays.")
+                .changes()
+                .answers([documented::conflict("the name is taken")])
+                .shows::<Shown<'_>>("the tenant as it is now")
+                .into(),
+        )
+        .on(
+            &Method::GET,
+            secret_path,
+            secret,
+            Op::of_person("showWebhookSecret", TENANTS, "Shows the secret that signs deliveries")
+                .of_own()
+                .shows::<Secret<'_>>("the secret")
+                .into(),
+        )
+        .on(
+            &Method::POST,
+            secret_path,
+            rotate,
+            Op::of_person(
+                "replaceWebhookSecret",
+                TENANTS,
+                "Replaces the secret that signs deliveries, at once",
+            )
+            .by_role()
+            .of_own()
+            .changes()
+            .shows::<Secret<'_>>("the new secret")
+            .into(),
+        )
+        .on(
+            &Method::POST,
+            "/api/v1/tenants/{id}/webhook-secret/verify",
+            verify,
+            Op::of_person(
+                "verifySignature",
+                TENANTS,
+                "Says whether a signature is one of this tenant's deliveries",
+            )
+            .of_own()
+            .takes::<Signed>("The exact text of the body, and `X-HookSentry-Signature` with its `sha256=`.")
+            .shows::<Verdict>("whether it is")
+            .into(),
+        )
 }
 
-#[derive(Deserialize)]
+fn name_schema() -> ObjectBuilder {
+    openapi::line_not_blank(255)
+}
+
+fn name_or_none_schema() -> ObjectBuilder {
+    openapi::or_none(name_schema())
+}
+
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct NewTenant {
+    #[schema(schema_with = name_schema, required)]
     name: Option<String>,
+    #[schema(schema_with = openapi::email, required)]
     owner_email: Option<String>,
+    #[schema(schema_with = openapi::password, required)]
     owner_password: Option<String>,
     /// What older clients say, or all say beside it.
+    #[schema(ignore)]
     admin_email: Option<String>,
+    #[schema(ignore)]
     admin_password: Option<String>,
+    #[schema(minimum = 1, maximum = 100)]
     max_trys: Option<i64>,
+    /// Seconds.
+    #[schema(minimum = 1, maximum = 86_400)]
     circuit_breaker_timer: Option<i64>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = CreatedTenant)]
+struct MadeTenant<'a> {
+    #[schema(schema_with = openapi::id)]
+    tenant_id: String,
+    tenant_name: &'a str,
+    webhook_secret: &'a str,
+    max_trys: u16,
+    circuit_breaker_timer: u64,
+    #[schema(schema_with = openapi::moment)]
+    tenant_created_at: String,
+    #[schema(schema_with = openapi::id)]
+    owner_user_id: String,
+    owner_email: &'a str,
+    #[schema(schema_with = words::role_schema)]
+    owner_role: &'static str,
+    #[schema(schema_with = openapi::moment)]
+    owner_created_at: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Tenant)]
+struct Shown<'a> {
+    #[schema(schema_with = openapi::id)]
+    id: String,
+    name: &'a str,
+    /// Attempts of a delivery in all.
+    max_trys: u16,
+    /// Seconds for which a destination is left alone once its breaker is open.
+    circuit_breaker_timer: u64,
+    #[schema(schema_with = openapi::moment)]
+    created_at: String,
+    #[schema(schema_with = openapi::moment)]
+    updated_at: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = WebhookSecret)]
+struct Secret<'a> {
+    webhook_secret: &'a str,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = SignatureVerdict)]
+struct Verdict {
+    valid: bool,
 }
 
 async fn create(State(desk): State<Arc<Desk>>, request: Request) -> Result<Response, Refused> {
@@ -79,18 +218,18 @@ async fn make(desk: &Desk, head: &Parts, body: Body) -> Result<Response, Refused
     let (tenant, user) = desk.edge.manage.create_tenant_with_owner(fields, owner).await?;
     Ok(answers::created(
         &format!("/api/v1/tenants/{}", tenant.id),
-        &json!({
-            "tenantId": tenant.id.to_string(),
-            "tenantName": tenant.name,
-            "webhookSecret": secret.expose(),
-            "maxTrys": tenant.attempts_max.get(),
-            "circuitBreakerTimer": tenant.breaker_block.as_secs(),
-            "tenantCreatedAt": tenant.created_at.to_string(),
-            "ownerUserId": user.id.to_string(),
-            "ownerEmail": user.email,
-            "ownerRole": words::role(user.role),
-            "ownerCreatedAt": user.created_at.to_string(),
-        }),
+        &MadeTenant {
+            tenant_id: tenant.id.to_string(),
+            tenant_name: &tenant.name,
+            webhook_secret: secret.expose(),
+            max_trys: tenant.attempts_max.get(),
+            circuit_breaker_timer: tenant.breaker_block.as_secs(),
+            tenant_created_at: tenant.created_at.to_string(),
+            owner_user_id: user.id.to_string(),
+            owner_email: &user.email,
+            owner_role: words::role(user.role),
+            owner_created_at: user.created_at.to_string(),
+        },
     ))
 }
 
@@ -107,15 +246,15 @@ fn set<N: TryFrom<i64>>(field: &mut N, wanted: Option<i64>, name: &str) -> Resul
     Ok(())
 }
 
-fn render(tenant: &Tenant) -> Value {
-    json!({
-        "id": tenant.id.to_string(),
-        "name": tenant.name,
-        "maxTrys": tenant.attempts_max.get(),
-        "circuitBreakerTimer": tenant.breaker_block.as_secs(),
-        "createdAt": tenant.created_at.to_string(),
-        "updatedAt": tenant.updated_at.to_string(),
-    })
+fn render(tenant: &Tenant) -> Shown<'_> {
+    Shown {
+        id: tenant.id.to_string(),
+        name: &tenant.name,
+        max_trys: tenant.attempts_max.get(),
+        circuit_breaker_timer: tenant.breaker_block.as_secs(),
+        created_at: tenant.created_at.to_string(),
+        updated_at: tenant.updated_at.to_string(),
+    }
 }
 
 async fn show(State(desk): State<Arc<Desk>>, PathText(tenant): PathText, request: Request) -> Result<Response, Refused> {
@@ -126,11 +265,15 @@ async fn show(State(desk): State<Arc<Desk>>, PathText(tenant): PathText, request
     Ok(Json(render(&found)).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct TenantChange {
+    #[schema(schema_with = name_or_none_schema)]
     name: Option<String>,
+    #[schema(minimum = 1, maximum = 100)]
     max_trys: Option<i64>,
+    /// Seconds.
+    #[schema(minimum = 1, maximum = 86_400)]
     circuit_breaker_timer: Option<i64>,
 }
 
@@ -162,7 +305,8 @@ async fn secret(State(desk): State<Arc<Desk>>, PathText(tenant): PathText, reque
     let person = desk.person(request.headers()).await?;
     own(&person, tenant)?;
     let secret = desk.edge.manage.tenant_secret(scope(&person), tenant).await?;
-    Ok(Json(json!({ "webhookSecret": secret.expose() })).into_response())
+    let webhook_secret = secret.expose();
+    Ok(Json(Secret { webhook_secret }).into_response())
 }
 
 /// Every signature from now on is made with the new secret; there is no overlap, as the contract says.
@@ -173,12 +317,15 @@ async fn rotate(State(desk): State<Arc<Desk>>, PathText(tenant): PathText, reque
     let secret = new_secret();
     let edit = |fields: &mut TenantFields| fields.webhook_secret = secret.clone();
     desk.edge.manage.update_tenant(scope(&person), tenant, edit).await?;
-    Ok(Json(json!({ "webhookSecret": secret.expose() })).into_response())
+    let webhook_secret = secret.expose();
+    Ok(Json(Secret { webhook_secret }).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct Signed {
+    #[schema(value_type = String, required)]
     payload: Option<String>,
+    #[schema(value_type = String, required)]
     signature: Option<String>,
 }
 
@@ -193,5 +340,5 @@ async fn verify(State(desk): State<Arc<Desk>>, PathText(tenant): PathText, reque
     };
     let secret = desk.edge.manage.tenant_secret(scope(&person), tenant).await?;
     let valid = verify_body(secret.expose(), payload.as_bytes(), &signature);
-    Ok(Json(json!({ "valid": valid })).into_response())
+    Ok(Json(Verdict { valid }).into_response())
 }

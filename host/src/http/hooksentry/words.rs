@@ -5,7 +5,9 @@ use hookyard_domain::{EventState, Timestamp};
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::answers::Refused;
+use utoipa::openapi::{ObjectBuilder, schema::OneOfBuilder};
+
+use super::{answers::Refused, openapi};
 use crate::{
     configuration::EndpointStatus,
     manage::Role,
@@ -42,17 +44,29 @@ pub enum Wanted {
 /// # Errors
 /// No such status.
 pub fn read_status(text: &str) -> Result<Wanted, Refused> {
-    const WORDS: [(&str, Wanted); 8] = [
-        ("Pending", Wanted::State(Become::Pending)),
-        ("Processing", Wanted::Never),
-        ("Succeeded", Wanted::State(Become::Delivered)),
-        ("Failed", Wanted::Never),
-        ("WaitingRetry", Wanted::State(Become::Retrying)),
-        (CRITICAL_FAILURE, Wanted::State(Become::Exhausted)),
-        ("Cancelled", Wanted::State(Become::Cancelled)),
-        ("AuthenticationFailed", Wanted::State(Become::Rejected)),
-    ];
-    one_of("Status", text, &[0, 1, 2, 3, 4, 5, 6, 7], &WORDS)
+    one_of("Status", text, &STATUS_NUMBERS, &STATUSES)
+}
+
+const STATUSES: [(&str, Wanted); 8] = [
+    ("Pending", Wanted::State(Become::Pending)),
+    ("Processing", Wanted::Never),
+    ("Succeeded", Wanted::State(Become::Delivered)),
+    ("Failed", Wanted::Never),
+    ("WaitingRetry", Wanted::State(Become::Retrying)),
+    (CRITICAL_FAILURE, Wanted::State(Become::Exhausted)),
+    ("Cancelled", Wanted::State(Become::Cancelled)),
+    ("AuthenticationFailed", Wanted::State(Become::Rejected)),
+];
+/// In the order of [`STATUSES`].
+const STATUS_NUMBERS: [u32; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
+
+pub fn status_schema() -> ObjectBuilder {
+    let written = STATUSES.iter().filter(|(_, wanted)| *wanted != Wanted::Never);
+    openapi::one_of(&written.map(|(word, _)| *word).collect::<Vec<_>>())
+}
+
+pub fn status_filter_schema() -> OneOfBuilder {
+    openapi::one_of_or_number(&STATUSES.map(|(word, _)| word), &STATUS_NUMBERS)
 }
 
 const ROLES: [(&str, Role); 4] = [
@@ -63,6 +77,50 @@ const ROLES: [(&str, Role); 4] = [
 ];
 /// In the order of [`ROLES`].
 const ROLE_NUMBERS: [u32; 4] = [0, 1, 10, 20];
+const ACTIVE: [(&str, bool); 2] = [("Active", true), ("Inactive", false)];
+/// In the order of [`ACTIVE`].
+const ACTIVE_NUMBERS: [u32; 2] = [0, 1];
+
+pub fn role_schema() -> ObjectBuilder {
+    openapi::one_of(&ROLES.map(|(word, _)| word))
+}
+
+pub fn role_filter_schema() -> OneOfBuilder {
+    openapi::one_of_or_number(&ROLES.map(|(word, _)| word), &ROLE_NUMBERS)
+}
+
+pub fn role_in_schema() -> OneOfBuilder {
+    openapi::any_or_none(role_filter_schema())
+}
+
+/// Of an invite: nobody is invited as an owner.
+pub fn role_to_invite_schema() -> OneOfBuilder {
+    let others: Vec<_> = ROLES
+        .iter()
+        .zip(ROLE_NUMBERS)
+        .filter(|((_, role), _)| *role != Role::Owner)
+        .collect();
+    let words: Vec<_> = others.iter().map(|((word, _), _)| *word).collect();
+    let numbers: Vec<_> = others.iter().map(|(_, number)| *number).collect();
+    openapi::any_or_none(openapi::one_of_or_number(&words, &numbers))
+}
+
+pub fn active_schema() -> ObjectBuilder {
+    openapi::one_of(&ACTIVE.map(|(word, _)| word))
+}
+
+pub fn active_filter_schema() -> OneOfBuilder {
+    openapi::one_of_or_number(&ACTIVE.map(|(word, _)| word), &ACTIVE_NUMBERS)
+}
+
+pub fn active_in_schema() -> OneOfBuilder {
+    openapi::any_or_none(active_filter_schema())
+}
+
+pub fn endpoint_status_schema() -> ObjectBuilder {
+    use EndpointStatus::{Active, Inactive, Suspended};
+    openapi::one_of(&[Active, Inactive, Suspended].map(endpoint_status))
+}
 
 pub fn role(role: Role) -> &'static str {
     let known = ROLES.iter().find(|(_, known)| *known == role);
@@ -94,7 +152,7 @@ pub fn read_active(value: &Value) -> Result<bool, Refused> {
 /// # Errors
 /// Neither active nor inactive.
 pub fn read_active_text(text: &str) -> Result<bool, Refused> {
-    one_of("status", text, &[0, 1], &[("Active", true), ("Inactive", false)])
+    one_of("status", text, &ACTIVE_NUMBERS, &ACTIVE)
 }
 
 pub fn endpoint_status(status: EndpointStatus) -> &'static str {
