@@ -229,7 +229,8 @@ pub fn preflight() -> Response {
     let headers: [(HeaderName, &str); 3] = [
         (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS),
-        (header::ALLOW, METHODS),
+        // Some services ask by GET whether the address is meant for them.
+        (header::ALLOW, "GET, POST, OPTIONS"),
     ];
     let mut response = (StatusCode::NO_CONTENT, headers).into_response();
     allow_any_origin(&mut response);

@@ -8,8 +8,11 @@ use axum::{
     http::{HeaderMap, request::Parts},
 };
 use hookyard_domain::{Scope, TenantId, UserId};
-use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error},
+};
+use serde_json::{Number, value::RawValue};
 use tokio::sync::Semaphore;
 
 use super::answers::Refused;
@@ -150,6 +153,23 @@ pub fn id<Id: FromStr>(text: &str) -> Result<Id, Refused> {
 pub fn required(text: Option<String>, name: &str) -> Result<String, Refused> {
     text.filter(|text| !text.is_empty())
         .ok_or_else(|| Refused::Invalid(format!("{name} is required")))
+}
+
+/// A whole number of a body, which some clients write as `7.0`: JSON does not tell the two apart.
+///
+/// # Errors
+/// It is not a number, or not a whole one that fits.
+pub fn whole<'de, D: Deserializer<'de>>(member: D) -> Result<Option<i64>, D::Error> {
+    const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+    let Some(number) = Option::<Number>::deserialize(member)? else {
+        return Ok(None);
+    };
+    let as_double = || number.as_f64().filter(|double| double.fract() == 0.0 && double.abs() <= WHOLE_MAX);
+    // Up to 2^53 every whole number is a double, and every such double that number.
+    let whole = number.as_i64().or_else(|| as_double().map(|double| double as i64));
+    whole
+        .map(Some)
+        .ok_or_else(|| Error::custom(format!("{number} is not a whole number within bounds")))
 }
 
 /// Whether somebody may change a user: themselves, or as an admin or owner whoever is not above them.

@@ -212,6 +212,7 @@ struct Wanted {
     #[schema(schema_with = url_or_none_schema)]
     url: Option<String>,
     /// Deliveries to it at the same time; 5 unless given.
+    #[serde(default, deserialize_with = "desk::whole")]
     #[schema(minimum = 1, maximum = 1_024)]
     server_rate_limit: Option<i64>,
     #[schema(schema_with = words::active_in_schema)]

@@ -16,7 +16,7 @@ use utoipa::{
 
 use super::{
     answers::{self, Refused, documented},
-    desk::{Desk, PathText, required, scope},
+    desk::{self, Desk, PathText, required, scope},
     lists::Query,
     openapi::{self, Op, tag::INVITES},
     users, words,
@@ -134,6 +134,7 @@ fn render(invite: &Invite) -> Shown<'_> {
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct NewInvite {
+    #[serde(default, deserialize_with = "desk::whole")]
     #[schema(minimum = 1, maximum = 30, default = 7)]
     validity_days: Option<i64>,
     #[schema(schema_with = words::role_to_invite_schema)]

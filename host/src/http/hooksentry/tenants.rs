@@ -15,7 +15,7 @@ use utoipa::{ToSchema, openapi::ObjectBuilder};
 
 use super::{
     answers::{self, Refused, documented},
-    desk::{Desk, PathText, id, own, required, scope},
+    desk::{self, Desk, PathText, id, own, required, scope},
     openapi::{self, Op, tag::TENANTS},
     words,
 };
@@ -128,9 +128,11 @@ struct NewTenant {
     admin_email: Option<String>,
     #[schema(ignore)]
     admin_password: Option<String>,
+    #[serde(default, deserialize_with = "desk::whole")]
     #[schema(minimum = 1, maximum = 100)]
     max_trys: Option<i64>,
     /// Seconds.
+    #[serde(default, deserialize_with = "desk::whole")]
     #[schema(minimum = 1, maximum = 86_400)]
     circuit_breaker_timer: Option<i64>,
 }
@@ -270,9 +272,11 @@ async fn show(State(desk): State<Arc<Desk>>, PathText(tenant): PathText, request
 struct TenantChange {
     #[schema(schema_with = name_or_none_schema)]
     name: Option<String>,
+    #[serde(default, deserialize_with = "desk::whole")]
     #[schema(minimum = 1, maximum = 100)]
     max_trys: Option<i64>,
     /// Seconds.
+    #[serde(default, deserialize_with = "desk::whole")]
     #[schema(minimum = 1, maximum = 86_400)]
     circuit_breaker_timer: Option<i64>,
 }
