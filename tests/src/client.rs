@@ -103,6 +103,14 @@ impl Client {
         .header("content-type", "application/json")
     }
 
+    /// Prepares a request to a path of the server, without a body and without a key.
+    pub fn prepare(&self, method: http::Method, path: &str) -> Post {
+        Post {
+            request: self.http.request(method, format!("{}{path}", self.base)),
+            headers: HeaderMap::new(),
+        }
+    }
+
     /// Sends a request without a body.
     ///
     /// # Panics
@@ -167,7 +175,7 @@ impl Client {
     }
 }
 
-/// A post that is not sent yet.
+/// A request that is not sent yet.
 #[must_use]
 pub struct Post {
     request: reqwest::RequestBuilder,
@@ -175,6 +183,12 @@ pub struct Post {
 }
 
 impl Post {
+    /// Gives it a body of JSON.
+    pub fn json(mut self, body: impl Into<Bytes>) -> Self {
+        self.request = self.request.body(body.into());
+        self.header("content-type", "application/json")
+    }
+
     /// Sets the idempotency key.
     pub fn key(self, key: &str) -> Self {
         self.header("x-idempotency-key", key)

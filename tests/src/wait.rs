@@ -10,7 +10,7 @@ use std::{
 
 /// The deadline of a wait unless a test has a reason for another: far above what a loaded machine needs.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-/// The longest a single test may take.
+/// The longest a single test may take, unless it has a reason for more.
 pub const TEST_MAX: Duration = Duration::from_secs(60);
 /// How often a condition is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -23,15 +23,23 @@ static BUILDING_MS: AtomicU64 = AtomicU64::new(0);
 /// # Panics
 /// When it does not.
 pub async fn bounded<T>(test: impl Future<Output = T>) -> T {
+    bounded_by(TEST_MAX, test).await
+}
+
+/// The same for a test that has a reason to take longer.
+///
+/// # Panics
+/// When it takes longer than that.
+pub async fn bounded_by<T>(max: Duration, test: impl Future<Output = T>) -> T {
     let mut test = Box::pin(test);
     let mut granted_ms = BUILDING_MS.load(Ordering::Relaxed);
-    let mut allowed = TEST_MAX;
+    let mut allowed = max;
     loop {
         if let Ok(done) = tokio::time::timeout(allowed, &mut test).await {
             return done;
         }
         let building_ms = BUILDING_MS.load(Ordering::Relaxed);
-        assert!(building_ms > granted_ms, "the test did not end within {TEST_MAX:?}");
+        assert!(building_ms > granted_ms, "the test did not end within {max:?}");
         allowed = Duration::from_millis(building_ms - granted_ms);
         granted_ms = building_ms;
     }

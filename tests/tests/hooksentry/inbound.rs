@@ -35,7 +35,7 @@ fn verified(kind: &str) -> Table {
     settings
 }
 
-async fn host(kind: Kind, service: &str, receiver: &Receiver) -> TestHost {
+pub async fn host(kind: Kind, service: &str, receiver: &Receiver) -> TestHost {
     let sender = Sender::new("service").field("verification", verified(service));
     let acme = Tenant::named("acme")
         .endpoint(Endpoint::new("hook", &receiver.url("/hook")))
