@@ -2,7 +2,7 @@
 //!
 //! There is no mock here. [`database`] makes fresh databases, [`setup`] configures them, [`host`] runs the server inside
 //! the test and [`server`] runs its binary beside it; [`client`] posts, [`receiver`] is what deliveries reach, [`proxy`]
-//! cuts the wire to PostgreSQL, [`namespace`] gives a test a network and mounts of its own. [`routing`] runs senders of a guest and finds what became of their events; [`demo`] shows
+//! cuts the wire to PostgreSQL, [`python`] brings programs of its registry, [`namespace`] gives a test a network and mounts of its own. [`routing`] runs senders of a guest and finds what became of their events; [`demo`] shows
 //! all of it to people. [`wait`] is how a test waits: for a condition, never for a length of time.
 
 pub mod bench;
@@ -13,6 +13,7 @@ pub mod guests;
 pub mod host;
 pub mod namespace;
 pub mod proxy;
+pub mod python;
 pub mod receiver;
 pub mod routing;
 pub mod server;

@@ -16,7 +16,7 @@ const DEBIAN_ROOT: &str = "/usr/lib/postgresql";
 /// Both are needed: `initdb` alone may have come with a client package.
 const PROGRAMS: [&str; 2] = ["initdb", "postgres"];
 
-/// Installs the package, and Python for the examples in that language, without the cluster it would otherwise create and start: the setting is in its drop-in
+/// Installs the package, and Python for the examples in that language and the suite that uses a program in it, without the cluster it would otherwise create and start: the setting is in its drop-in
 /// folder during the installation only. A failed update is not reported here: if it mattered, the installation fails.
 const INSTALL: &str = r#"set -e
 export DEBIAN_FRONTEND=noninteractive
@@ -26,7 +26,7 @@ trap 'rm -f "$settings/hookyard.conf"' EXIT
 trap 'exit 130' INT TERM
 echo 'create_main_cluster = false' > "$settings/hookyard.conf"
 apt-get update || true
-apt-get install -y --no-install-recommends postgresql python3
+apt-get install -y --no-install-recommends postgresql python3 python3-venv
 "#;
 
 /// The folder with the server's programs.
