@@ -6,16 +6,18 @@
 //!
 //! Reading order: this file is the command line; `steps` is what `test` runs, `demo` and `bench` start the programs
 //! of the same name, `guests` builds plugins, `postgres` runs a cluster for as long as one command takes. All of them use
-//! `workspace`, which knows where things are, and `foreground`, which runs a child so that Ctrl-C leaves nothing behind.
+//! `workspace`, which knows where things are, `debian`, which installs what is missing, and `foreground`, which runs a child so that Ctrl-C leaves nothing behind.
 //!
 //! What it refuses to know: anything about the server itself. It depends on no other package of the workspace, so
 //! that it compiles in seconds on a machine that has built nothing yet.
 
 mod bench;
+mod debian;
 mod demo;
 mod foreground;
 mod guests;
 mod postgres;
+mod python;
 mod steps;
 mod workspace;
 
@@ -94,6 +96,7 @@ fn run(task: Task, foreground: &Foreground) -> anyhow::Result<()> {
         }
         Task::Postgres { command } => {
             let (program, arguments) = command.split_first().expect("clap requires at least the program");
+            python::find_or_install(foreground)?;
             let cluster = Cluster::start(foreground)?;
             foreground.run(Command::new(program).args(arguments).env(postgres::URL_VARIABLE, cluster.url()))?;
             Ok(())

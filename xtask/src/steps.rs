@@ -12,6 +12,7 @@ use crate::demo::Demo;
 use crate::foreground::Foreground;
 use crate::guests;
 use crate::postgres::{Cluster, URL_VARIABLE};
+use crate::python;
 use crate::workspace::Workspace;
 
 /// One check. They run in this order: what is quick and fails often comes first.
@@ -57,6 +58,7 @@ impl Step {
                 foreground.run(workspace.cargo().args(everything).env("RUSTDOCFLAGS", "-D warnings"))?;
             }
             Self::Test => {
+                python::find_or_install(foreground)?;
                 let cluster = Cluster::start(foreground)?;
                 foreground.run(
                     workspace

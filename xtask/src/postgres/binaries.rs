@@ -2,12 +2,11 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{env, fs};
 
-use anyhow::{Context, bail};
-use rustix::process::geteuid;
+use anyhow::Context;
 
+use crate::debian;
 use crate::foreground::Foreground;
 
 /// Where Debian keeps them: one folder per major version, none of them on the search path.
@@ -16,8 +15,8 @@ const DEBIAN_ROOT: &str = "/usr/lib/postgresql";
 /// Both are needed: `initdb` alone may have come with a client package.
 const PROGRAMS: [&str; 2] = ["initdb", "postgres"];
 
-/// Installs the package, and Python for the examples in that language and the suite that uses a program in it, without the cluster it would otherwise create and start: the setting is in its drop-in
-/// folder during the installation only. A failed update is not reported here: if it mattered, the installation fails.
+/// Installs the package without the cluster it would otherwise create and start: the setting is in its drop-in folder during
+/// the installation only. A failed update is not reported here: if it mattered, the installation fails.
 const INSTALL: &str = r#"set -e
 export DEBIAN_FRONTEND=noninteractive
 settings=/etc/postgresql-common/createcluster.d
@@ -26,7 +25,7 @@ trap 'rm -f "$settings/hookyard.conf"' EXIT
 trap 'exit 130' INT TERM
 echo 'create_main_cluster = false' > "$settings/hookyard.conf"
 apt-get update || true
-apt-get install -y --no-install-recommends postgresql python3 python3-venv
+apt-get install -y --no-install-recommends postgresql
 "#;
 
 /// The folder with the server's programs.
@@ -47,7 +46,7 @@ impl Binaries {
         }
         println!("No PostgreSQL server is installed; installing Debian's package `postgresql`.");
         foreground
-            .run(&mut install_command()?)
+            .run(&mut debian::installing(INSTALL, "a PostgreSQL server", "postgresql")?)
             .context("cannot install PostgreSQL; install its server binaries yourself and repeat")?;
         Self::find().with_context(|| format!("the package is installed, but {DEBIAN_ROOT} has no initdb in it"))
     }
@@ -88,24 +87,6 @@ fn newest_below(root: &Path) -> Option<Binaries> {
         .collect();
     versions.sort_unstable_by(|one, other| other.cmp(one));
     versions.iter().find_map(|(_, folder)| Binaries::in_folder(folder))
-}
-
-fn install_command() -> anyhow::Result<Command> {
-    let has = |program: &str| env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(program).is_file());
-    if !has("apt-get") {
-        bail!("no PostgreSQL server is installed and this is not Debian; install its server binaries (initdb, postgres) and repeat");
-    }
-    let mut command = if geteuid().is_root() {
-        Command::new("sh")
-    } else if has("sudo") {
-        let mut sudo = Command::new("sudo");
-        sudo.arg("sh");
-        sudo
-    } else {
-        bail!("no PostgreSQL server is installed; as root run `apt-get install postgresql`, then repeat");
-    };
-    command.args(["-c", INSTALL]);
-    Ok(command)
 }
 
 #[cfg(test)]
