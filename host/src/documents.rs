@@ -3,10 +3,15 @@
 //! The API writes these documents and the command line reads them, so both know one shape. Fields are only ever added. Times
 //! are RFC 3339 in UTC, ids are UUIDs.
 
+pub mod schemas;
+mod setup;
+
 use hookyard_domain::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
+use utoipa::ToSchema;
 
+pub use self::setup::{AppliedDocument, ChangeDocument, NamedDocument, SetupDocument};
 use crate::{
     configuration::{Endpoint, Environment, Sender, Tenant},
     explanation::Explanation,
@@ -25,14 +30,18 @@ fn text(at: Timestamp) -> String {
     at.to_string()
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Tenant)]
 pub struct TenantDocument {
+    #[schema(schema_with = schemas::id)]
     pub id: String,
     pub name: String,
     pub attempts_max: u16,
     /// Seconds that a blocked endpoint is left alone.
     pub breaker_block_s: u64,
+    #[schema(schema_with = schemas::moment)]
     pub created_at: String,
+    #[schema(schema_with = schemas::moment)]
     pub updated_at: String,
     pub revision: i64,
 }
@@ -51,9 +60,12 @@ impl From<&Tenant> for TenantDocument {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Environment)]
 pub struct EnvironmentDocument {
+    #[schema(schema_with = schemas::id)]
     pub id: String,
+    #[schema(schema_with = schemas::id)]
     pub tenant: String,
     pub slug: String,
     pub name: String,
@@ -74,27 +86,40 @@ impl From<&Environment> for EnvironmentDocument {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Endpoint)]
 pub struct EndpointDocument {
+    #[schema(schema_with = schemas::id)]
     pub id: String,
+    #[schema(schema_with = schemas::id)]
     pub tenant: String,
+    #[schema(schema_with = schemas::id)]
     pub environment: String,
+    #[schema(required)]
     pub name: Option<String>,
+    #[schema(required)]
     pub description: Option<String>,
     pub url: String,
     /// `active`, `inactive` or `suspended`.
+    #[schema(schema_with = schemas::endpoint_status)]
     pub status: String,
     pub profile: String,
+    #[schema(schema_with = schemas::object)]
     pub metadata: Map<String, Value>,
     pub events: Vec<String>,
     pub concurrency_max: u32,
     /// None: what its profile or its tenant says.
+    #[schema(required)]
     pub attempts_max: Option<u16>,
     /// The kind of outbound authentication; the rest of it is secret.
+    #[schema(required)]
     pub auth: Option<String>,
     /// While its receiver fails: until when it is left alone.
+    #[schema(schema_with = schemas::moment_or_none, required)]
     pub blocked_until: Option<String>,
+    #[schema(schema_with = schemas::moment)]
     pub created_at: String,
+    #[schema(schema_with = schemas::moment)]
     pub updated_at: String,
     pub revision: i64,
     /// Its ingest token, in the answer to its making alone.
@@ -131,28 +156,45 @@ impl EndpointDocument {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Sender)]
 pub struct SenderDocument {
+    #[schema(schema_with = schemas::id)]
     pub id: String,
+    #[schema(schema_with = schemas::id)]
     pub tenant: String,
+    #[schema(schema_with = schemas::id)]
     pub environment: String,
+    #[schema(required)]
     pub name: Option<String>,
+    #[schema(required)]
     pub label: Option<String>,
     pub active: bool,
     /// The id of its own endpoint.
+    #[schema(schema_with = schemas::id_or_none, required)]
     pub endpoint: Option<String>,
     /// Names of the endpoints it may reach; none is all of its environment.
+    #[schema(required)]
     pub endpoints: Option<Vec<String>>,
+    #[schema(required)]
     pub plugin: Option<String>,
+    #[schema(schema_with = schemas::any)]
     pub config: Box<RawValue>,
+    #[schema(schema_with = schemas::failure_policy)]
     pub on_failure: String,
+    #[schema(required)]
     pub event_type_header: Option<String>,
     pub expose_headers: Vec<String>,
+    #[schema(schema_with = schemas::object_or_none, required)]
     pub mapping: Option<Box<RawValue>>,
+    #[schema(schema_with = schemas::mapping_failure)]
     pub on_mapping_failure: String,
     /// How a service's own signature is checked, without the secrets.
+    #[schema(schema_with = schemas::object_or_none, required)]
     pub verification: Option<Value>,
+    #[schema(schema_with = schemas::moment)]
     pub created_at: String,
+    #[schema(schema_with = schemas::moment)]
     pub updated_at: String,
     pub revision: i64,
     /// Its ingest token, in the answer to its making alone.
@@ -192,23 +234,36 @@ impl SenderDocument {
 }
 
 /// A key or token. Its text is never kept.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Credential)]
 pub struct CredentialDocument {
+    #[schema(schema_with = schemas::id)]
     pub id: String,
     /// None is the operator's.
+    #[schema(schema_with = schemas::id_or_none, required)]
     pub tenant: Option<String>,
+    #[schema(schema_with = schemas::credential_kind)]
     pub kind: String,
     /// The endpoint or sender whose token it is.
+    #[schema(schema_with = schemas::id_or_none, required)]
     pub subject: Option<String>,
+    #[schema(required)]
     pub name: Option<String>,
+    #[schema(required)]
     pub label: Option<String>,
     /// `read` or `write`, of a management token.
+    #[schema(schema_with = schemas::rights_or_none, required)]
     pub rights: Option<String>,
+    #[schema(schema_with = schemas::moment)]
     pub created_at: String,
+    #[schema(schema_with = schemas::moment_or_none, required)]
     pub expires_at: Option<String>,
     /// To the minute, and told up to two minutes late.
+    #[schema(schema_with = schemas::moment_or_none, required)]
     pub last_used_at: Option<String>,
+    #[schema(schema_with = schemas::moment_or_none, required)]
     pub disabled_at: Option<String>,
+    #[schema(schema_with = schemas::moment_or_none, required)]
     pub revoked_at: Option<String>,
     pub revision: i64,
     /// Its text, in the answer to its making alone.
@@ -217,38 +272,71 @@ pub struct CredentialDocument {
 }
 
 /// A person who logs in.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = User)]
 pub struct UserDocument {
+    #[schema(schema_with = schemas::id)]
     pub id: String,
+    #[schema(schema_with = schemas::id)]
     pub tenant: String,
     pub email: String,
+    #[schema(schema_with = schemas::role)]
     pub role: String,
     /// `active` or `inactive`.
+    #[schema(schema_with = schemas::in_use)]
     pub status: String,
+    #[schema(schema_with = schemas::moment)]
     pub created_at: String,
     pub revision: i64,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// Another ingest token. Its text is shown here alone.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Token)]
+pub struct TokenDocument {
+    pub token: String,
+}
+
+/// What deliveries are signed with.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Secret)]
+pub struct SecretDocument {
+    pub secret: String,
+    /// Whose it is: `endpoint` or `tenant`.
+    pub of: String,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Event)]
 pub struct EventDocument {
+    #[schema(schema_with = schemas::id)]
     pub id: String,
     pub tenant: String,
     /// `sender`, `endpoint` or `credential`: by what it came in.
+    #[schema(schema_with = schemas::source_kind)]
     pub source_kind: String,
+    #[schema(schema_with = schemas::id)]
     pub source_id: String,
     /// The name of the sender it came in by.
+    #[schema(required)]
     pub sender: Option<String>,
     /// The name of the endpoint whose own token it came in by.
+    #[schema(required)]
     pub endpoint: Option<String>,
     pub event_type: String,
     pub content_type: String,
+    #[schema(schema_with = schemas::moment)]
     pub accepted_at: String,
+    #[schema(schema_with = schemas::event_state)]
     pub state: String,
     /// While it is pending: when it is routed next.
+    #[schema(schema_with = schemas::moment_or_none, required)]
     pub route_due_at: Option<String>,
+    #[schema(required)]
     pub idempotency_key: Option<String>,
     pub payload_bytes: u64,
     /// None while it is undecided, and where it went to the endpoint whose token it came in by.
+    #[schema(required)]
     pub decision: Option<Explanation>,
 }
 
@@ -275,19 +363,27 @@ impl EventDocument {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Delivery)]
 pub struct DeliveryDocument {
+    #[schema(schema_with = schemas::id)]
     pub id: String,
+    #[schema(schema_with = schemas::id)]
     pub event: String,
     pub tenant: String,
     /// The endpoint's name, or its id where it has none.
     pub endpoint: String,
+    #[schema(schema_with = schemas::id)]
     pub endpoint_id: String,
+    #[schema(schema_with = schemas::delivery_state)]
     pub state: String,
     pub attempts: u32,
     /// None once it was delivered: it no longer matters.
+    #[schema(required)]
     pub attempts_max: Option<u32>,
+    #[schema(schema_with = schemas::moment_or_none, required)]
     pub due_at: Option<String>,
+    #[schema(schema_with = schemas::moment_or_none, required)]
     pub completed_at: Option<String>,
     /// Where one delivery is shown, not in a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -312,16 +408,22 @@ impl From<&DeliveryView> for DeliveryDocument {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Attempt)]
 pub struct AttemptDocument {
     pub number: u32,
+    #[schema(schema_with = schemas::moment)]
     pub started_at: String,
     pub duration_us: i64,
     /// None where nobody answered.
+    #[schema(required)]
     pub status: Option<u16>,
+    #[schema(required)]
     pub error: Option<String>,
+    #[schema(required)]
     pub error_detail: Option<String>,
     /// The beginning of the answer, as text on one line.
+    #[schema(required)]
     pub response: Option<String>,
 }
 
@@ -347,7 +449,8 @@ impl From<&AttemptView> for AttemptDocument {
 }
 
 /// Everything that waits for somebody to act.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Standing)]
 pub struct StandingDocument {
     pub events: Vec<StandingEventsDocument>,
     pub deliveries: Vec<StandingDeliveriesDocument>,
@@ -357,39 +460,55 @@ pub struct StandingDocument {
 }
 
 /// A sender's events that are held or dead-lettered.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StandingEvents)]
 pub struct StandingEventsDocument {
+    #[schema(schema_with = schemas::id)]
     pub sender: String,
+    #[schema(required)]
     pub name: Option<String>,
+    #[schema(schema_with = schemas::event_state)]
     pub state: String,
     pub count: u64,
     /// Whether counting ended there.
     pub or_more: bool,
     /// The id of the first.
+    #[schema(schema_with = schemas::id)]
     pub first: String,
+    #[schema(required)]
     pub reason: Option<String>,
 }
 
 /// An endpoint's deliveries that ended without arriving.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StandingDeliveries)]
 pub struct StandingDeliveriesDocument {
+    #[schema(schema_with = schemas::id)]
     pub endpoint: String,
+    #[schema(required)]
     pub name: Option<String>,
+    #[schema(schema_with = schemas::delivery_state)]
     pub state: String,
     pub count: u64,
     pub or_more: bool,
 }
 
 /// An endpoint that is left alone because its receiver fails.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Blocked)]
 pub struct BlockedDocument {
+    #[schema(schema_with = schemas::id)]
     pub endpoint: String,
+    #[schema(required)]
     pub name: Option<String>,
+    #[schema(schema_with = schemas::moment)]
     pub opened_at: String,
+    #[schema(schema_with = schemas::moment)]
     pub until: String,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = SetAside)]
 pub struct SetAsideDocument {
     pub table: String,
     pub id: String,
@@ -398,16 +517,19 @@ pub struct SetAsideDocument {
 }
 
 /// What a replay put back to work.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Replayed)]
 pub struct ReplayedDocument {
+    #[schema(schema_with = schemas::id)]
     pub id: String,
     /// Events and deliveries; 0 where nothing was to be done.
     pub restarted: u64,
 }
 
 /// Which of a list are to be put back to work: one page of it at a time.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Replay)]
 pub struct ReplayDocument {
     /// Id or name; a tenant's token needs none.
     #[serde(default)]
@@ -415,69 +537,24 @@ pub struct ReplayDocument {
     /// The state they are in.
     pub state: String,
     #[serde(default)]
+    #[schema(schema_with = schemas::id_or_none)]
     pub before: Option<uuid::Uuid>,
 }
 
 /// What a replay of many put back to work.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReplayedPage)]
 pub struct ReplayedPageDocument {
     /// Events and deliveries.
     pub restarted: u64,
     /// What to ask for as `before` to go on; none when all are done.
+    #[schema(schema_with = schemas::id_or_none, required)]
     pub next: Option<String>,
 }
 
-/// A set-up to be carried out.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SetupDocument {
-    /// The set-up file: TOML.
-    pub text: String,
-    /// What the file takes from the environment, by the name of the variable.
-    #[serde(default)]
-    pub variables: Map<String, Value>,
-    /// What it takes from files, by path as the set-up spells it.
-    #[serde(default)]
-    pub files: Map<String, Value>,
-    /// Only say what would change.
-    #[serde(default)]
-    pub dry_run: bool,
-}
-
-/// What became of a set-up.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct AppliedDocument {
-    pub dry_run: bool,
-    pub changes: Vec<ChangeDocument>,
-    pub tenants: Vec<NamedDocument>,
-    /// What is not wrong and worth knowing.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
-}
-
-/// One thing of a set-up.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ChangeDocument {
-    /// `create`, `update`, `delete` or `unchanged`.
-    pub action: String,
-    pub kind: String,
-    pub name: String,
-    /// The columns that change, for an update.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub fields: Vec<String>,
-    /// None for what a dry run would make.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub struct NamedDocument {
-    pub name: String,
-    pub id: String,
-}
-
 /// Why a request was refused (RFC 9457).
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Problem)]
 pub struct ProblemDocument {
     pub title: String,
     pub status: u16,
@@ -487,7 +564,7 @@ pub struct ProblemDocument {
     pub problems: Vec<FieldProblem>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct FieldProblem {
     pub field: String,
     pub message: String,

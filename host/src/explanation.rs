@@ -11,6 +11,7 @@ use std::{collections::HashMap, time::Duration};
 
 use hookyard_domain::{DecidedBy, EndpointId, EventState, failure::PluginFailure};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     configuration::PassedOver,
@@ -24,7 +25,8 @@ const EXAMPLES_MAX: usize = 3;
 const REASONS_MAX: usize = 16;
 
 /// What neither the decision's columns nor its deliveries say. The default has nothing to add.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DecisionDetail)]
 pub struct Detail {
     /// What a plugin answered, where the deliveries do not show it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,6 +44,7 @@ pub struct Detail {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Vec<String>>)]
     pub annotations: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<LogEntry>,
@@ -51,20 +54,23 @@ pub struct Detail {
 }
 
 /// See [`Detail::answer`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = DecisionAnswer)]
 pub enum Answer {
     /// Deliver the payload as received to every endpoint it could choose from.
     Pass,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DecisionReason)]
 pub struct Reason {
     pub code: String,
     pub message: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DecisionFailure)]
 pub struct Failure {
     pub class: String,
     pub code: String,
@@ -85,7 +91,7 @@ impl Failure {
 }
 
 /// Deliveries that wait equally long before their first attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Delay {
     pub delay_ms: u64,
     /// Ids of their endpoints; none means all of the decision's.
@@ -94,7 +100,8 @@ pub struct Delay {
 }
 
 /// Endpoints that were passed over for one reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = PassedOver)]
 pub struct Skipped {
     pub reason: String,
     pub count: u32,
@@ -102,7 +109,7 @@ pub struct Skipped {
     pub examples: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogEntry {
     pub level: String,
     pub text: String,
@@ -209,7 +216,8 @@ impl Delays {
 }
 
 /// Everything about one decision, as it is shown.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = Decision)]
 pub struct Explanation {
     /// `plugin`, or who passes everything on: `sender` or `subscriptions`.
     pub by: String,
@@ -223,7 +231,7 @@ pub struct Explanation {
     pub detail: Detail,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PluginRun {
     pub name: String,
     /// SHA-256 of the module, 64 hexadecimal digits.
@@ -234,7 +242,7 @@ pub struct PluginRun {
     pub memory_bytes: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Chosen {
     pub endpoint: String,
     /// `original`, or who made another: `plugin` or `mapping`.

@@ -85,7 +85,10 @@ pub fn router(edge: &Edge) -> ByCredential {
         .merge(health::router(edge))
         .merge(metrics::router(edge))
         .merge(hooksentry)
-        .merge(openapi::router(vec![of_hooksentry], edge.dashboard_origin.as_ref()))
+        .merge(openapi::router(
+            vec![of_hooksentry, native::document()],
+            edge.dashboard_origin.as_ref(),
+        ))
         .fallback_service(own.clone());
     ByCredential { own, dialects }
 }

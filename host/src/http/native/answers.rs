@@ -1,4 +1,7 @@
 //! What this API answers: the one place in it that names a status. Every refusal is a problem document (RFC 9457).
+//! [`documented`] says the same to people and programs.
+
+pub mod documented;
 
 use axum::{
     Json,

@@ -3,31 +3,92 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
     extract::{Request, State},
-    http::HeaderMap,
+    http::{HeaderMap, Method},
     response::Response,
-    routing::get,
 };
 use hookyard_domain::{CredentialId, Scope, TenantId, Timestamp};
 use serde::Deserialize;
+use utoipa::{ToSchema, openapi::ObjectBuilder};
 
 use super::{
     Desk,
     answers::{self, Refused},
     caller::{Id, Reader, Writer},
+    openapi::{self, Op, tag::CREDENTIALS},
     params::{Params, read_time},
 };
 use crate::{
     configuration::{CredentialKind, Rights},
-    documents::{CredentialDocument, List},
+    documents::{CredentialDocument, List, schemas},
+    http::openapi::Routes,
     manage::{IssuedCredential, NewCredential, Text, random_credential},
 };
 
-pub fn router() -> Router<Arc<Desk>> {
-    Router::new()
-        .route("/api/v1/credentials", get(list).post(create))
-        .route("/api/v1/credentials/{id}", get(show).patch(change).delete(revoke))
+pub fn routes() -> Routes<Arc<Desk>> {
+    Routes::new()
+        .on(
+            &Method::GET,
+            "/api/v1/credentials",
+            list,
+            Op::read(
+                "listCredentials",
+                CREDENTIALS,
+                "Lists keys and tokens of one kind, revoked ones too",
+            )
+            .of_tenant()
+            .filter(
+                "kind",
+                "Their kind.",
+                schemas::credential_kind().default(Some("management-token".into())),
+            )
+            .pages::<CredentialDocument>()
+            .into(),
+        )
+        .on(
+            &Method::POST,
+            "/api/v1/credentials",
+            create,
+            Op::read("createCredential", CREDENTIALS, "Makes a management token or an API key")
+                .about("It is over no later than the token that makes it.")
+                .write()
+                .names_tenant()
+                .takes::<New>("What it is for.")
+                .makes::<CredentialDocument>("it was made; `text` is shown here alone")
+                .into(),
+        )
+        .on(
+            &Method::GET,
+            "/api/v1/credentials/{id}",
+            show,
+            Op::read("showCredential", CREDENTIALS, "Shows a key or token, without its text")
+                .of_one("credential")
+                .shows_with_tag::<CredentialDocument>("the credential")
+                .into(),
+        )
+        .on(
+            &Method::PATCH,
+            "/api/v1/credentials/{id}",
+            change,
+            Op::read("changeCredential", CREDENTIALS, "Disables a key or token, or enables it again")
+                .write()
+                .of_one("credential")
+                .takes::<Wanted>("Whether it is disabled.")
+                .if_match()
+                .shows_with_tag::<CredentialDocument>("the credential as it is now")
+                .into(),
+        )
+        .on(
+            &Method::DELETE,
+            "/api/v1/credentials/{id}",
+            revoke,
+            Op::read("revokeCredential", CREDENTIALS, "Revokes a key or token, for good and at once")
+                .write()
+                .of_one("credential")
+                .if_match()
+                .ends("it opens nothing any more")
+                .into(),
+        )
 }
 
 impl From<&IssuedCredential> for CredentialDocument {
@@ -74,18 +135,28 @@ async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> 
     Ok(answers::shown(None, &list))
 }
 
-#[derive(Deserialize)]
+fn made_kind() -> ObjectBuilder {
+    schemas::words(&["management-token", "api-key"])
+}
+
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewCredential)]
 struct New {
     /// `management-token` or `api-key`.
+    #[schema(schema_with = made_kind)]
     kind: String,
     /// None: the caller's own. For a management token of the operator's: none too.
+    #[schema(schema_with = openapi::tenant_or_none)]
     tenant: Option<String>,
     /// For people alone.
+    #[schema(schema_with = schemas::label_or_none)]
     label: Option<String>,
     /// Of a management token: `read` or `write`.
+    #[schema(schema_with = schemas::rights_or_none)]
     rights: Option<String>,
     /// RFC 3339; none: it does not expire.
+    #[schema(schema_with = schemas::moment_or_none)]
     expires_at: Option<String>,
 }
 
@@ -156,8 +227,9 @@ async fn show(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> Resu
     Ok(answers::shown(Some(issued.revision), &CredentialDocument::from(&issued)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = CredentialChange)]
 struct Wanted {
     /// One that is disabled opens nothing until it is enabled again.
     disabled: bool,

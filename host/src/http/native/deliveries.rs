@@ -1,35 +1,92 @@
 //! `/api/v1/deliveries`: where events went, how each attempt ended, and trying again.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
-    Router,
     extract::{Request, State},
+    http::Method,
     response::Response,
-    routing::{get, post},
 };
 use hookyard_domain::{DeliveryId, DeliveryState, EndpointId, Scope};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 use uuid::Uuid;
 
 use super::{
     Desk,
-    answers::{self, Refused},
+    answers::{self, Refused, documented as said},
     caller::{Id, Reader, Writer},
+    openapi::{Op, tag::DELIVERIES},
     params::{Params, REPLAYED_MAX, cut},
 };
 use crate::{
-    documents::{AttemptDocument, DeliveryDocument, List, ReplayDocument, ReplayedDocument, ReplayedPageDocument},
-    http::paging::KeyPage,
+    documents::{AttemptDocument, DeliveryDocument, List, ReplayDocument, ReplayedDocument, ReplayedPageDocument, schemas},
+    http::{openapi::Routes, paging::KeyPage},
     store::{DeliveryView, Page},
 };
 
-pub fn router() -> Router<Arc<Desk>> {
-    Router::new()
-        .route("/api/v1/deliveries", get(list))
-        .route("/api/v1/deliveries/{id}", get(show))
-        .route("/api/v1/deliveries/{id}/attempts", get(attempts))
-        .route("/api/v1/deliveries/{id}/replay", post(replay))
-        .route("/api/v1/deliveries/replay", post(replay_many))
+pub fn routes() -> Routes<Arc<Desk>> {
+    Routes::new()
+        .on(
+            &Method::GET,
+            "/api/v1/deliveries",
+            list,
+            Op::read("listDeliveries", DELIVERIES, "Lists deliveries")
+                .of_tenant()
+                .filter("state", "Their state; not together with `endpoint`.", schemas::delivery_state())
+                .filter("endpoint", "The id of their endpoint.", schemas::id())
+                .pages::<DeliveryDocument>()
+                .answers([said::absent("there is no such endpoint within the token's tenant")])
+                .about("Of those that are delivered a page may be short and have a `next`.")
+                .into(),
+        )
+        .on(
+            &Method::GET,
+            "/api/v1/deliveries/{id}",
+            show,
+            Op::read("showDelivery", DELIVERIES, "Shows a delivery with its attempts")
+                .of_one("delivery")
+                .shows::<DeliveryDocument>("the delivery")
+                .into(),
+        )
+        .on(
+            &Method::GET,
+            "/api/v1/deliveries/{id}/attempts",
+            attempts,
+            Op::read("listAttempts", DELIVERIES, "Lists a delivery's attempts")
+                .of_one("delivery")
+                .shows::<List<AttemptDocument>>("all of them, on one page")
+                .into(),
+        )
+        .on(
+            &Method::POST,
+            "/api/v1/deliveries/{id}/replay",
+            replay,
+            Op::read(
+                "replayDelivery",
+                DELIVERIES,
+                "Starts a failed delivery over; one that waits is due now",
+            )
+            .write()
+            .of_one("delivery")
+            .conflicts("it changed at the same moment")
+            .shows::<ReplayedDocument>("what was put back to work, if anything")
+            .into(),
+        )
+        .on(
+            &Method::POST,
+            "/api/v1/deliveries/replay",
+            replay_many,
+            Op::read("replayDeliveries", DELIVERIES, "The same for up to 500 in one state")
+                .about("`next` as `before` goes on.")
+                .write()
+                .names_tenant()
+                .takes::<ToReplay>("Which.")
+                .shows::<ReplayedPageDocument>("what was put back to work, and where to go on")
+                .into(),
+        )
 }
 
 async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> Result<Response, Refused> {
@@ -91,6 +148,24 @@ async fn attempts(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> 
         next: None,
     };
     Ok(answers::shown(None, &list))
+}
+
+/// How [`ReplayDocument`] is described here.
+struct ToReplay;
+
+impl PartialSchema for ToReplay {
+    fn schema() -> RefOr<Schema> {
+        schemas::changed::<ReplayDocument>(|body| {
+            body.properties
+                .insert("state".to_owned(), schemas::words(&["exhausted", "rejected", "cancelled"]).into());
+        })
+    }
+}
+
+impl ToSchema for ToReplay {
+    fn name() -> Cow<'static, str> {
+        "DeliveriesReplay".into()
+    }
 }
 
 /// Does the same for a page of those in one state.

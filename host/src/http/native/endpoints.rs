@@ -1,28 +1,32 @@
 //! `/api/v1/endpoints`.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
     extract::{Request, State},
-    http::HeaderMap,
+    http::{HeaderMap, Method},
     response::Response,
-    routing::{get, post},
 };
 use hookyard_domain::{EndpointId, EnvironmentId, Scope, Timestamp, profile::Profile};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema},
+};
 use uuid::Uuid;
 
 use super::{
     Desk,
     answers::{self, Refused},
     caller::{Id, Reader, Writer, given, said},
+    openapi::{self, Op, tag::ENDPOINTS},
     params::{Params, page_of},
 };
 use crate::{
     configuration::{CredentialKind, Endpoint, EndpointStatus},
-    documents::EndpointDocument,
+    documents::{EndpointDocument, SecretDocument, TokenDocument, schemas},
+    http::openapi::Routes,
     manage::{EndpointFields, EndpointFilter, NewEndpoint, PlainHttp, random_credential, random_signing_secret},
     store::SecretText,
 };
@@ -34,12 +38,104 @@ const OVERLAP_S_MAX: u64 = 30 * 86_400;
 
 const STATUSES: [EndpointStatus; 3] = [EndpointStatus::Active, EndpointStatus::Inactive, EndpointStatus::Suspended];
 
-pub fn router() -> Router<Arc<Desk>> {
-    Router::new()
-        .route("/api/v1/endpoints", get(list).post(create))
-        .route("/api/v1/endpoints/{id}", get(show).patch(change).delete(remove))
-        .route("/api/v1/endpoints/{id}/token", post(replace_token))
-        .route("/api/v1/endpoints/{id}/secret", get(secret).post(rotate_secret))
+pub fn routes() -> Routes<Arc<Desk>> {
+    Routes::new()
+        .on(
+            &Method::GET,
+            "/api/v1/endpoints",
+            list,
+            Op::read("listEndpoints", ENDPOINTS, "Lists endpoints")
+                .of_tenant()
+                .filter("environment", "The id of their environment.", schemas::id())
+                .filter("status", "Their status.", schemas::endpoint_status())
+                .pages::<EndpointDocument>()
+                .into(),
+        )
+        .on(
+            &Method::POST,
+            "/api/v1/endpoints",
+            create,
+            Op::read("createEndpoint", ENDPOINTS, "Makes an endpoint")
+                .write()
+                .names_tenant()
+                .takes::<ToMake>("Where it is, and its settings.")
+                .makes::<EndpointDocument>("it was made; an ingest token is shown here alone")
+                .conflicts("the name is taken")
+                .into(),
+        )
+        .on(
+            &Method::GET,
+            "/api/v1/endpoints/{id}",
+            show,
+            Op::read("showEndpoint", ENDPOINTS, "Shows an endpoint")
+                .of_one("endpoint")
+                .shows_with_tag::<EndpointDocument>("the endpoint")
+                .into(),
+        )
+        .on(
+            &Method::PATCH,
+            "/api/v1/endpoints/{id}",
+            change,
+            Op::read("changeEndpoint", ENDPOINTS, "Changes an endpoint")
+                .write()
+                .of_one("endpoint")
+                .about("What is not named stays, and null takes away what may be absent.")
+                .takes::<ToChange>("What changes.")
+                .if_match()
+                .conflicts("the name is taken, or a sender names it")
+                .shows_with_tag::<EndpointDocument>("the endpoint as it is now")
+                .into(),
+        )
+        .on(
+            &Method::DELETE,
+            "/api/v1/endpoints/{id}",
+            remove,
+            Op::read("deleteEndpoint", ENDPOINTS, "Deletes an endpoint, and cancels what waits for it")
+                .write()
+                .of_one("endpoint")
+                .if_match()
+                .conflicts("a sender names it")
+                .ends("it is gone")
+                .into(),
+        )
+        .on(
+            &Method::POST,
+            "/api/v1/endpoints/{id}/token",
+            replace_token,
+            Op::read("replaceEndpointToken", ENDPOINTS, "Gives it another ingest token")
+                .about("The former opens nothing from now on.")
+                .write()
+                .of_one("endpoint")
+                .conflicts("somebody changed it at the same moment")
+                .shows::<TokenDocument>("the token, shown here alone")
+                .into(),
+        )
+        .on(
+            &Method::GET,
+            "/api/v1/endpoints/{id}/secret",
+            secret,
+            Op::read("showEndpointSecret", ENDPOINTS, "Shows what its deliveries are signed with")
+                .write()
+                .of_one("endpoint")
+                .shows::<SecretDocument>("its own secret, else its tenant's")
+                .into(),
+        )
+        .on(
+            &Method::POST,
+            "/api/v1/endpoints/{id}/secret",
+            rotate_secret,
+            Op::read(
+                "rotateEndpointSecret",
+                ENDPOINTS,
+                "Gives it a signing secret of its own, in place of a former one",
+            )
+            .write()
+            .of_one("endpoint")
+            .takes::<Rotation>("The secret, and how long the former one signs as well.")
+            .if_match()
+            .shows::<SecretDocument>("the secret that signs from now on")
+            .into(),
+        )
 }
 
 async fn blocked(desk: &Desk, scope: Scope) -> Result<HashMap<EndpointId, Timestamp>, Refused> {
@@ -70,37 +166,86 @@ async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> 
 }
 
 /// What is not named stays, or is the default of a new one; null takes it away.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
     /// Of a new one alone.
+    #[schema(schema_with = openapi::tenant_or_none)]
     tenant: Option<String>,
     /// Of a new one alone: an id; none is the tenant's default.
+    #[schema(schema_with = schemas::id_or_none)]
     environment: Option<Uuid>,
     /// Of a new one alone.
+    #[schema(schema_with = profile_or_none)]
     profile: Option<String>,
     /// Of a new one alone: whether it gets an ingest token of its own.
     #[serde(default)]
     with_token: bool,
     #[serde(default, deserialize_with = "said")]
+    #[schema(schema_with = schemas::name_or_none)]
     name: Option<Option<String>>,
     #[serde(default, deserialize_with = "said")]
+    #[schema(schema_with = openapi::description_or_none)]
     description: Option<Option<String>>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(schema_with = openapi::url)]
     url: Option<String>,
     /// Whether the URL may be plain http, where the server allows that.
     #[serde(default)]
     insecure_http: bool,
     #[serde(default, deserialize_with = "given")]
+    #[schema(schema_with = schemas::in_use)]
     status: Option<String>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(schema_with = schemas::object)]
     metadata: Option<Map<String, Value>>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Vec<String>, max_items = 1_000)]
     events: Option<Vec<String>>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = u32, minimum = 1, maximum = 1_024)]
     concurrency_max: Option<u32>,
     #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<u16>, minimum = 1, maximum = 100)]
     attempts_max: Option<Option<u16>>,
+}
+
+fn profile_or_none() -> ObjectBuilder {
+    schemas::words_or_none(&["hooksentry", "nahook", "nestarc"])
+}
+
+/// How [`Wanted`] is described where something is made.
+struct ToMake;
+
+impl PartialSchema for ToMake {
+    fn schema() -> RefOr<Schema> {
+        schemas::changed::<Wanted>(|body| body.required.push("url".to_owned()))
+    }
+}
+
+impl ToSchema for ToMake {
+    fn name() -> Cow<'static, str> {
+        "NewEndpoint".into()
+    }
+}
+
+/// How [`Wanted`] is described where something is changed.
+struct ToChange;
+
+impl PartialSchema for ToChange {
+    fn schema() -> RefOr<Schema> {
+        schemas::changed::<Wanted>(|body| {
+            for of_new in ["tenant", "environment", "profile", "with_token"] {
+                body.properties.remove(of_new);
+            }
+        })
+    }
+}
+
+impl ToSchema for ToChange {
+    fn name() -> Cow<'static, str> {
+        "EndpointChange".into()
+    }
 }
 
 impl Wanted {
@@ -237,7 +382,16 @@ async fn replace_token(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id
             token.clone(),
         )
         .await?;
-    Ok(answers::shown(None, &json!({ "token": token.expose() })))
+    let token = token.expose().to_owned();
+    Ok(answers::shown(None, &TokenDocument { token }))
+}
+
+fn shown_secret(secret: &SecretText, of: &str) -> Response {
+    let document = SecretDocument {
+        secret: secret.expose().to_owned(),
+        of: of.to_owned(),
+    };
+    answers::shown(None, &document)
 }
 
 /// What its deliveries are signed with: its own secret, else its tenant's. Whoever may only read may not forge deliveries.
@@ -249,15 +403,18 @@ async fn secret(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id) -> Re
         Some(secret) => secret,
         None => desk.manage.tenant_secret(writer.scope, endpoint.tenant_id).await?,
     };
-    Ok(answers::shown(None, &json!({ "secret": secret.expose(), "of": whose })))
+    Ok(shown_secret(&secret, whose))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Rotation)]
 struct Rotation {
     /// None: a random one.
+    #[schema(schema_with = openapi::secret_or_none)]
     secret: Option<String>,
     /// Seconds for which the former one signs as well, where the endpoint's profile bears two signatures.
+    #[schema(maximum = 2_592_000, default = 86_400)]
     overlap_s: Option<u64>,
 }
 
@@ -279,5 +436,5 @@ async fn rotate_secret(
     desk.manage_if_match(&headers)?
         .rotate_endpoint_secret(writer.scope, id, secret.clone(), overlap)
         .await?;
-    Ok(answers::shown(None, &json!({ "secret": secret.expose(), "of": "endpoint" })))
+    Ok(shown_secret(&secret, "endpoint"))
 }

@@ -3,31 +3,87 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
     extract::{Request, State},
-    http::HeaderMap,
+    http::{HeaderMap, Method},
     response::Response,
-    routing::get,
 };
 use hookyard_domain::{EnvironmentId, Scope};
 use serde::Deserialize;
+use utoipa::{
+    ToSchema,
+    openapi::{ObjectBuilder, Type},
+};
 
 use super::{
     Desk,
     answers::{self, Refused},
     caller::{Id, Reader, Writer, given},
+    openapi::{self, Op, tag::ENVIRONMENTS},
     params::{Params, page_of},
 };
 use crate::{
     configuration::Environment,
-    documents::EnvironmentDocument,
+    documents::{EnvironmentDocument, schemas},
+    http::openapi::Routes,
     manage::{NewEnvironment, Refusal},
 };
 
-pub fn router() -> Router<Arc<Desk>> {
-    Router::new()
-        .route("/api/v1/environments", get(list).post(create))
-        .route("/api/v1/environments/{id}", get(show).patch(change).delete(remove))
+pub fn routes() -> Routes<Arc<Desk>> {
+    Routes::new()
+        .on(
+            &Method::GET,
+            "/api/v1/environments",
+            list,
+            Op::read("listEnvironments", ENVIRONMENTS, "Lists a tenant's environments")
+                .of_one_tenant()
+                .pages::<EnvironmentDocument>()
+                .into(),
+        )
+        .on(
+            &Method::POST,
+            "/api/v1/environments",
+            create,
+            Op::read("createEnvironment", ENVIRONMENTS, "Makes an environment")
+                .write()
+                .names_tenant()
+                .takes::<New>("Its slug, and what it is called.")
+                .makes::<EnvironmentDocument>("it was made")
+                .conflicts("the slug is taken")
+                .into(),
+        )
+        .on(
+            &Method::GET,
+            "/api/v1/environments/{id}",
+            show,
+            Op::read("showEnvironment", ENVIRONMENTS, "Shows an environment")
+                .of_one("environment")
+                .shows_with_tag::<EnvironmentDocument>("the environment")
+                .into(),
+        )
+        .on(
+            &Method::PATCH,
+            "/api/v1/environments/{id}",
+            change,
+            Op::read("changeEnvironment", ENVIRONMENTS, "Renames an environment, or makes it the default")
+                .write()
+                .of_one("environment")
+                .takes::<Wanted>("A name, or `default`: not both.")
+                .if_match()
+                .shows_with_tag::<EnvironmentDocument>("the environment as it is now")
+                .into(),
+        )
+        .on(
+            &Method::DELETE,
+            "/api/v1/environments/{id}",
+            remove,
+            Op::read("deleteEnvironment", ENVIRONMENTS, "Deletes an environment")
+                .write()
+                .of_one("environment")
+                .if_match()
+                .conflicts("it is the default, or something is in it")
+                .ends("it is gone")
+                .into(),
+        )
 }
 
 async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> Result<Response, Refused> {
@@ -44,11 +100,16 @@ async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> 
     Ok(answers::shown(None, &page))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewEnvironment)]
 struct New {
+    #[schema(schema_with = openapi::tenant_or_none)]
     tenant: Option<String>,
+    #[schema(schema_with = schemas::name)]
     slug: String,
+    /// None: the slug.
+    #[schema(schema_with = openapi::description_or_none)]
     name: Option<String>,
 }
 
@@ -76,13 +137,20 @@ async fn show(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> Resu
     Ok(answers::shown(Some(found.revision), &EnvironmentDocument::from(&*found)))
 }
 
-#[derive(Deserialize)]
+fn only_true() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true]))
+}
+
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = EnvironmentChange)]
 struct Wanted {
     #[serde(default, deserialize_with = "given")]
+    #[schema(schema_with = openapi::description)]
     name: Option<String>,
     /// True makes it the tenant's default in place of the one that was.
     #[serde(default, deserialize_with = "given")]
+    #[schema(schema_with = only_true)]
     default: Option<bool>,
 }
 

@@ -1,38 +1,101 @@
 //! `/api/v1/events`: what was accepted, what was decided about it, and deciding again.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
-    Router,
     extract::{Request, State},
+    http::Method,
     response::Response,
-    routing::{get, post},
 };
 use hookyard_domain::{EventId, EventState, Scope};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use super::{
     Desk,
-    answers::{self, Refused},
+    answers::{self, Refused, documented as said},
     caller::{Id, ListOf, Reader, Writer},
+    openapi::{Op, tag::EVENTS},
     params::{Params, REPLAYED_MAX, cut},
 };
 use crate::{
-    documents::{DeliveryDocument, EventDocument, ReplayDocument, ReplayedDocument, ReplayedPageDocument},
-    http::paging::KeyPage,
+    documents::{DeliveryDocument, EventDocument, ReplayDocument, ReplayedDocument, ReplayedPageDocument, schemas},
+    http::{openapi::Routes, paging::KeyPage},
     store::{EventView, Page},
 };
 
 /// Endpoints that a decision is shown to have chosen; its deliveries tell the others.
 const CHOSEN_MAX: u32 = 100;
 
-pub fn router() -> Router<Arc<Desk>> {
-    Router::new()
-        .route("/api/v1/events", get(list))
-        .route("/api/v1/events/{id}", get(show))
-        .route("/api/v1/events/{id}/payload", get(payload))
-        .route("/api/v1/events/{id}/deliveries", get(deliveries))
-        .route("/api/v1/events/{id}/replay", post(replay))
-        .route("/api/v1/events/replay", post(replay_many))
+pub fn routes() -> Routes<Arc<Desk>> {
+    Routes::new()
+        .on(
+            &Method::GET,
+            "/api/v1/events",
+            list,
+            Op::read("listEvents", EVENTS, "Lists events")
+                .of_tenant()
+                .filter("state", "Their state.", schemas::event_state())
+                .pages::<EventDocument>()
+                .about("Of those that are routed a page may be short and have a `next`.")
+                .into(),
+        )
+        .on(
+            &Method::GET,
+            "/api/v1/events/{id}",
+            show,
+            Op::read("showEvent", EVENTS, "Shows an event with its decision")
+                .of_one("event")
+                .shows::<EventDocument>("the event; of a decision's endpoints a hundred at most")
+                .into(),
+        )
+        .on(
+            &Method::GET,
+            "/api/v1/events/{id}/payload",
+            payload,
+            Op::read("showPayload", EVENTS, "The payload as it was accepted")
+                .of_one("event")
+                .answers([said::payload()])
+                .into(),
+        )
+        .on(
+            &Method::GET,
+            "/api/v1/events/{id}/deliveries",
+            deliveries,
+            Op::read("listDeliveriesOfEvent", EVENTS, "Lists an event's deliveries")
+                .of_one("event")
+                .pages::<DeliveryDocument>()
+                .into(),
+        )
+        .on(
+            &Method::POST,
+            "/api/v1/events/{id}/replay",
+            replay,
+            Op::read(
+                "replayEvent",
+                EVENTS,
+                "Routes a held or dead-lettered event again, and starts its failed deliveries over",
+            )
+            .write()
+            .of_one("event")
+            .conflicts("it changed at the same moment")
+            .shows::<ReplayedDocument>("what was put back to work, if anything")
+            .into(),
+        )
+        .on(
+            &Method::POST,
+            "/api/v1/events/replay",
+            replay_many,
+            Op::read("replayEvents", EVENTS, "The same for up to 500 in one state")
+                .about("`next` as `before` goes on.")
+                .write()
+                .names_tenant()
+                .takes::<ToReplay>("Which.")
+                .shows::<ReplayedPageDocument>("what was put back to work, and where to go on")
+                .into(),
+        )
 }
 
 async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> Result<Response, Refused> {
@@ -84,6 +147,24 @@ async fn deliveries(State(desk): State<Arc<Desk>>, reader: Reader, ListOf(id): L
         |delivery| DeliveryDocument::from(&delivery),
     );
     Ok(answers::shown(None, &list))
+}
+
+/// How [`ReplayDocument`] is described here.
+struct ToReplay;
+
+impl PartialSchema for ToReplay {
+    fn schema() -> RefOr<Schema> {
+        schemas::changed::<ReplayDocument>(|body| {
+            body.properties
+                .insert("state".to_owned(), schemas::words(&["held", "dead-lettered"]).into());
+        })
+    }
+}
+
+impl ToSchema for ToReplay {
+    fn name() -> Cow<'static, str> {
+        "EventsReplay".into()
+    }
 }
 
 /// Does the same for a page of those in one state.

@@ -3,7 +3,8 @@
 //! Its paths begin with `/api/v1` like those of the dialects, and some are theirs too: what a caller means by
 //! `/api/v1/senders` is said by its credential. A management token speaks this API and no other, so [`super::ByCredential`]
 //! sends its requests here before any dialect sees them. Each file is one resource; [`caller`] says who may do what,
-//! [`answers`] alone names statuses.
+//! [`answers`] alone names statuses, and
+//! [`openapi`] has what the descriptions of the routes share.
 
 mod answers;
 mod caller;
@@ -12,6 +13,7 @@ mod deliveries;
 mod endpoints;
 mod environments;
 mod events;
+mod openapi;
 mod params;
 mod senders;
 mod setup;
@@ -28,7 +30,10 @@ use crate::{
     clock::Clock,
     configuration::{Configuration, PlainHttp},
     fanout::Deliveries,
-    http::intake::Intake,
+    http::{
+        intake::Intake,
+        openapi::{Document, Routes},
+    },
     manage::Manage,
     store::Store,
 };
@@ -47,19 +52,30 @@ pub struct Desk {
     pub plain_http: PlainHttp,
 }
 
+fn routes() -> Routes<Arc<Desk>> {
+    Routes::new()
+        .merge(tenants::routes())
+        .merge(environments::routes())
+        .merge(endpoints::routes())
+        .merge(senders::routes())
+        .merge(credentials::routes())
+        .merge(users::routes())
+        .merge(events::routes())
+        .merge(deliveries::routes())
+        .merge(standing::routes())
+        .merge(setup::routes())
+}
+
 pub fn router(desk: Desk) -> Router {
-    Router::new()
-        .merge(tenants::router())
-        .merge(environments::router())
-        .merge(endpoints::router())
-        .merge(senders::router())
-        .merge(credentials::router())
-        .merge(users::router())
-        .merge(events::router())
-        .merge(deliveries::router())
-        .merge(standing::router())
-        .merge(setup::router())
+    let (router, _) = routes().into_parts();
+    router
         .fallback(answers::no_such_path)
         .method_not_allowed_fallback(answers::no_such_method)
         .with_state(Arc::new(desk))
+}
+
+/// What describes [`router`].
+pub(super) fn document() -> Document {
+    let (_, described) = routes().into_parts();
+    openapi::document(described)
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Items of a page.
-const LIMIT: Limit = Limit {
+pub const LIMIT: Limit = Limit {
     default: 50,
     max: 1_000,
     beyond: Beyond::Refuse,

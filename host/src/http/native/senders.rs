@@ -1,38 +1,107 @@
 //! `/api/v1/senders`.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
-    Router,
     extract::{Request, State},
-    http::HeaderMap,
+    http::{HeaderMap, Method},
     response::Response,
-    routing::{get, post},
 };
 use hookyard_domain::{EndpointId, EnvironmentId, SenderId, failure::FailurePolicy};
 use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, value::RawValue};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 use uuid::Uuid;
 
 use super::{
     Desk,
     answers::{self, Refused},
     caller::{Id, Reader, Writer, given, said},
+    openapi::{self, Op, tag::SENDERS},
     params::{Params, cut},
 };
 use crate::{
     configuration::{CredentialKind, InboundCheck, MappingFailure, Sender},
-    documents::SenderDocument,
+    documents::{SenderDocument, TokenDocument, schemas},
+    http::openapi::Routes,
     manage::{NewSender, SenderFields, random_credential},
     store::{SecretText, VerificationRow},
     verification::Verification,
 };
 
-pub fn router() -> Router<Arc<Desk>> {
-    Router::new()
-        .route("/api/v1/senders", get(list).post(create))
-        .route("/api/v1/senders/{id}", get(show).patch(change).delete(remove))
-        .route("/api/v1/senders/{id}/token", post(replace_token))
+pub fn routes() -> Routes<Arc<Desk>> {
+    Routes::new()
+        .on(
+            &Method::GET,
+            "/api/v1/senders",
+            list,
+            Op::read("listSenders", SENDERS, "Lists senders")
+                .of_tenant()
+                .pages::<SenderDocument>()
+                .into(),
+        )
+        .on(
+            &Method::POST,
+            "/api/v1/senders",
+            create,
+            Op::read("createSender", SENDERS, "Makes a sender with an ingest token")
+                .write()
+                .names_tenant()
+                .takes::<Wanted>("Its settings.")
+                .makes::<SenderDocument>("it was made; its ingest token is shown here alone")
+                .conflicts("the name is taken")
+                .into(),
+        )
+        .on(
+            &Method::GET,
+            "/api/v1/senders/{id}",
+            show,
+            Op::read("showSender", SENDERS, "Shows a sender")
+                .of_one("sender")
+                .shows_with_tag::<SenderDocument>("the sender")
+                .into(),
+        )
+        .on(
+            &Method::PATCH,
+            "/api/v1/senders/{id}",
+            change,
+            Op::read("changeSender", SENDERS, "Changes a sender")
+                .write()
+                .of_one("sender")
+                .about("What is not named stays, and null takes away what may be absent.")
+                .takes::<ToChange>("What changes.")
+                .if_match()
+                .conflicts("the name is taken")
+                .shows_with_tag::<SenderDocument>("the sender as it is now")
+                .into(),
+        )
+        .on(
+            &Method::DELETE,
+            "/api/v1/senders/{id}",
+            remove,
+            Op::read("deleteSender", SENDERS, "Deletes a sender")
+                .write()
+                .of_one("sender")
+                .if_match()
+                .conflicts("it is still needed")
+                .ends("it is gone")
+                .into(),
+        )
+        .on(
+            &Method::POST,
+            "/api/v1/senders/{id}/token",
+            replace_token,
+            Op::read("replaceSenderToken", SENDERS, "Gives it another ingest token")
+                .about("The former opens nothing from now on.")
+                .write()
+                .of_one("sender")
+                .conflicts("somebody changed it at the same moment")
+                .shows::<TokenDocument>("the token, shown here alone")
+                .into(),
+        )
 }
 
 async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> Result<Response, Refused> {
@@ -55,39 +124,74 @@ async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> 
 }
 
 /// What is not named stays, or is the default of a new one; null takes it away.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewSender)]
 struct Wanted {
     /// Of a new one alone.
+    #[schema(schema_with = openapi::tenant_or_none)]
     tenant: Option<String>,
     /// Of a new one alone: an id; none is the tenant's default.
+    #[schema(schema_with = schemas::id_or_none)]
     environment: Option<Uuid>,
     #[serde(default, deserialize_with = "said")]
+    #[schema(schema_with = schemas::name_or_none)]
     name: Option<Option<String>>,
     #[serde(default, deserialize_with = "said")]
+    #[schema(schema_with = schemas::label_or_none)]
     label: Option<Option<String>>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = bool)]
     active: Option<bool>,
     #[serde(default, deserialize_with = "said")]
+    #[schema(schema_with = schemas::id_or_none)]
     endpoint: Option<Option<Uuid>>,
     #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<Vec<String>>)]
     endpoints: Option<Option<Vec<String>>>,
     #[serde(default, deserialize_with = "said")]
+    #[schema(schema_with = schemas::name_or_none)]
     plugin: Option<Option<String>>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(schema_with = schemas::any)]
     config: Option<Value>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(schema_with = schemas::failure_policy)]
     on_failure: Option<String>,
     #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<String>)]
     event_type_header: Option<Option<String>>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Vec<String>)]
     expose_headers: Option<Vec<String>>,
     #[serde(default, deserialize_with = "said")]
+    #[schema(schema_with = schemas::object_or_none)]
     mapping: Option<Option<Box<RawValue>>>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(schema_with = schemas::mapping_failure)]
     on_mapping_failure: Option<String>,
     #[serde(default, deserialize_with = "said")]
+    #[schema(schema_with = schemas::object_or_none)]
     verification: Option<Option<Value>>,
+}
+
+/// How [`Wanted`] is described where something is changed.
+struct ToChange;
+
+impl PartialSchema for ToChange {
+    fn schema() -> RefOr<Schema> {
+        schemas::changed::<Wanted>(|body| {
+            for of_new in ["tenant", "environment"] {
+                body.properties.remove(of_new);
+            }
+        })
+    }
+}
+
+impl ToSchema for ToChange {
+    fn name() -> Cow<'static, str> {
+        "SenderChange".into()
+    }
 }
 
 /// [`Wanted`] with its words understood.
@@ -230,5 +334,6 @@ async fn replace_token(State(desk): State<Arc<Desk>>, writer: Writer, Id(id): Id
             token.clone(),
         )
         .await?;
-    Ok(answers::shown(None, &json!({ "token": token.expose() })))
+    let token = token.expose().to_owned();
+    Ok(answers::shown(None, &TokenDocument { token }))
 }

@@ -6,10 +6,9 @@
 use std::{path::Path, sync::Arc};
 
 use axum::{
-    Router,
     extract::{Request, State},
+    http::Method,
     response::Response,
-    routing::post,
 };
 use serde_json::{Map, Value};
 
@@ -17,9 +16,11 @@ use super::{
     Desk,
     answers::{self, Refused},
     caller::Writer,
+    openapi::{Op, tag::SETUP},
 };
 use crate::{
     documents::{AppliedDocument, ChangeDocument, NamedDocument, SetupDocument},
+    http::openapi::Routes,
     manage::{
         Refusal,
         setup::{
@@ -29,8 +30,18 @@ use crate::{
     },
 };
 
-pub fn router() -> Router<Arc<Desk>> {
-    Router::new().route("/api/v1/setup", post(apply))
+pub fn routes() -> Routes<Arc<Desk>> {
+    Routes::new().on(
+        &Method::POST,
+        "/api/v1/setup",
+        apply,
+        Op::read("applySetup", SETUP, "Carries out a set-up file, or says what it would change")
+            .operator()
+            .takes_setup::<SetupDocument>("The file, and the secrets that it names.")
+            .conflicts("a name is taken, something is still needed, or somebody changed it at the same moment")
+            .shows::<AppliedDocument>("what became of each thing")
+            .into(),
+    )
 }
 
 /// The values that came with the text.

@@ -2,23 +2,33 @@
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State, response::Response, routing::get};
+use axum::{extract::State, http::Method, response::Response};
 use serde_json::Value;
 
 use super::{
     Desk,
     answers::{self, Refused},
     caller::Reader,
+    openapi::{Op, tag::STATUS},
     params::Params,
 };
 use crate::{
     documents::{BlockedDocument, SetAsideDocument, StandingDeliveriesDocument, StandingDocument, StandingEventsDocument},
+    http::openapi::Routes,
     manage::{Standing, StandingEvents},
     store::COUNT_MAX,
 };
 
-pub fn router() -> Router<Arc<Desk>> {
-    Router::new().route("/api/v1/status", get(show))
+pub fn routes() -> Routes<Arc<Desk>> {
+    Routes::new().on(
+        &Method::GET,
+        "/api/v1/status",
+        show,
+        Op::read("showStatus", STATUS, "Everything that waits for somebody to act")
+            .of_tenant()
+            .shows::<StandingDocument>("what stands still, and why")
+            .into(),
+    )
 }
 
 async fn show(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> Result<Response, Refused> {

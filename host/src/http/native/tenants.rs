@@ -3,31 +3,72 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
     extract::{Request, State},
-    http::HeaderMap,
+    http::{HeaderMap, Method},
     response::Response,
-    routing::get,
 };
 use hookyard_domain::TenantId;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{
     Desk,
     answers::{self, Refused},
     caller::{Id, Reader, Writer, given},
+    openapi::{self, Op, tag::TENANTS},
     params::{Params, page_of},
 };
 use crate::{
     documents::TenantDocument,
+    http::openapi::Routes,
     manage::{TenantFields, random_signing_secret},
     store::SecretText,
 };
 
-pub fn router() -> Router<Arc<Desk>> {
-    Router::new()
-        .route("/api/v1/tenants", get(list).post(create))
-        .route("/api/v1/tenants/{id}", get(show).patch(change))
+pub fn routes() -> Routes<Arc<Desk>> {
+    Routes::new()
+        .on(
+            &Method::GET,
+            "/api/v1/tenants",
+            list,
+            Op::read("listTenants", TENANTS, "Lists the tenants that the token is for")
+                .pages::<TenantDocument>()
+                .into(),
+        )
+        .on(
+            &Method::POST,
+            "/api/v1/tenants",
+            create,
+            Op::read("createTenant", TENANTS, "Makes a tenant")
+                .operator()
+                .takes::<NewTenant>("What it is called, and its settings.")
+                .makes::<TenantDocument>("it was made")
+                .conflicts("the name is taken")
+                .into(),
+        )
+        .on(
+            &Method::GET,
+            "/api/v1/tenants/{id}",
+            show,
+            Op::read("showTenant", TENANTS, "Shows a tenant")
+                .of_one("tenant")
+                .shows_with_tag::<TenantDocument>("the tenant")
+                .into(),
+        )
+        .on(
+            &Method::PATCH,
+            "/api/v1/tenants/{id}",
+            change,
+            Op::read("changeTenant", TENANTS, "Changes a tenant")
+                .write()
+                .of_one("tenant")
+                .about("What is not named stays.")
+                .takes::<TenantChange>("What changes.")
+                .if_match()
+                .shows_with_tag::<TenantDocument>("the tenant as it is now")
+                .conflicts("the name is taken")
+                .into(),
+        )
 }
 
 async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> Result<Response, Refused> {
@@ -43,13 +84,17 @@ async fn list(State(desk): State<Arc<Desk>>, reader: Reader, params: Params) -> 
     Ok(answers::shown(None, &page))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewTenant {
+    #[schema(schema_with = openapi::tenant_name)]
     name: String,
     /// None: a random one.
+    #[schema(schema_with = openapi::secret_or_none)]
     webhook_secret: Option<String>,
+    #[schema(minimum = 1, maximum = 100, default = 10)]
     attempts_max: Option<u16>,
+    #[schema(minimum = 1, maximum = 86_400, default = 300)]
     breaker_block_s: Option<u32>,
 }
 
@@ -74,16 +119,20 @@ async fn show(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> Resu
 }
 
 /// What is not named stays.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct TenantChange {
     #[serde(default, deserialize_with = "given")]
+    #[schema(schema_with = openapi::tenant_name)]
     name: Option<String>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(schema_with = openapi::secret)]
     webhook_secret: Option<String>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = u16, minimum = 1, maximum = 100)]
     attempts_max: Option<u16>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = u32, minimum = 1, maximum = 86_400)]
     breaker_block_s: Option<u32>,
 }
 

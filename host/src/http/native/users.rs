@@ -3,31 +3,87 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
     extract::{Request, State},
-    http::HeaderMap,
+    http::{HeaderMap, Method},
     response::Response,
-    routing::get,
 };
 use hookyard_domain::UserId;
 use serde::Deserialize;
+use utoipa::{ToSchema, openapi::ObjectBuilder};
 
 use super::{
     Desk,
     answers::{self, Refused},
     caller::{Id, Reader, Writer, given},
+    openapi::{self, Op, tag::USERS},
     params::{Params, cut},
 };
 use crate::{
-    documents::UserDocument,
+    documents::{UserDocument, schemas},
+    http::openapi::Routes,
     manage::{NewUser, Role, User, UserChange},
     store::SecretText,
 };
 
-pub fn router() -> Router<Arc<Desk>> {
-    Router::new()
-        .route("/api/v1/users", get(list).post(create))
-        .route("/api/v1/users/{id}", get(show).patch(change).delete(remove))
+pub fn routes() -> Routes<Arc<Desk>> {
+    Routes::new()
+        .on(
+            &Method::GET,
+            "/api/v1/users",
+            list,
+            Op::read("listUsers", USERS, "Lists a tenant's users")
+                .of_one_tenant()
+                .filter("email", "The one with this address.", openapi::description())
+                .pages::<UserDocument>()
+                .into(),
+        )
+        .on(
+            &Method::POST,
+            "/api/v1/users",
+            create,
+            Op::read("createUser", USERS, "Makes a user")
+                .write()
+                .names_tenant()
+                .takes::<New>("How they log in, and what they may do.")
+                .makes::<UserDocument>("it was made")
+                .conflicts("the address is taken")
+                .into(),
+        )
+        .on(
+            &Method::GET,
+            "/api/v1/users/{id}",
+            show,
+            Op::read("showUser", USERS, "Shows a user")
+                .of_one("user")
+                .shows_with_tag::<UserDocument>("the user")
+                .into(),
+        )
+        .on(
+            &Method::PATCH,
+            "/api/v1/users/{id}",
+            change,
+            Op::read("changeUser", USERS, "Changes a user")
+                .write()
+                .of_one("user")
+                .about("What is not named stays.")
+                .takes::<Wanted>("What changes.")
+                .if_match()
+                .conflicts("the address is taken, or it is the tenant's last active owner")
+                .shows_with_tag::<UserDocument>("the user as it is now")
+                .into(),
+        )
+        .on(
+            &Method::DELETE,
+            "/api/v1/users/{id}",
+            remove,
+            Op::read("deleteUser", USERS, "Deletes a user")
+                .write()
+                .of_one("user")
+                .if_match()
+                .conflicts("it is the tenant's last active owner")
+                .ends("it is gone")
+                .into(),
+        )
 }
 
 fn document(user: &User) -> UserDocument {
@@ -64,12 +120,28 @@ fn role(word: &str) -> Result<Role, Refused> {
     Role::parse(word).ok_or_else(|| Refused::wrong("role", "must be viewer, developer, admin or owner"))
 }
 
-#[derive(Deserialize)]
+/// What every mail server takes. The server takes more, such as letters of all languages.
+fn email() -> ObjectBuilder {
+    let email = schemas::text().max_length(Some(255)).pattern(Some("^[!-?A-~]+@[!-~]+$"));
+    email.examples(["ana@example.com"])
+}
+
+fn password() -> ObjectBuilder {
+    let password = schemas::text().min_length(Some(1)).max_length(Some(1_024));
+    password.description(Some("1 to 1,024 bytes in UTF-8."))
+}
+
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewUser)]
 struct New {
+    #[schema(schema_with = openapi::tenant_or_none)]
     tenant: Option<String>,
+    #[schema(schema_with = email)]
     email: String,
+    #[schema(schema_with = password)]
     password: String,
+    #[schema(schema_with = schemas::role)]
     role: String,
 }
 
@@ -92,16 +164,21 @@ async fn show(State(desk): State<Arc<Desk>>, reader: Reader, Id(id): Id) -> Resu
 }
 
 /// What is not named stays.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = UserChange)]
 struct Wanted {
     #[serde(default, deserialize_with = "given")]
+    #[schema(schema_with = email)]
     email: Option<String>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(schema_with = password)]
     password: Option<String>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(schema_with = schemas::role)]
     role: Option<String>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(schema_with = schemas::in_use)]
     status: Option<String>,
 }
 

@@ -133,9 +133,14 @@ impl Answer {
 
     /// A JSON body.
     pub fn json<T: ToSchema>(status: StatusCode, when: &str) -> Self {
+        Self::document::<T>(status, when, JSON)
+    }
+
+    /// A body of a type that is JSON by another name.
+    pub fn document<T: ToSchema>(status: StatusCode, when: &str, content_type: &str) -> Self {
         let mut answer = Self::empty(status, when);
         let schema = reference::<T>(&mut answer.schemas);
-        answer.of_type(JSON, schema)
+        answer.of_type(content_type, schema)
     }
 
     /// Adds a body of some type.
