@@ -12,6 +12,7 @@ pub mod demo;
 pub mod guests;
 pub mod host;
 pub mod namespace;
+pub mod openapi;
 pub mod proxy;
 pub mod python;
 pub mod receiver;

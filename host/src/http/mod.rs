@@ -81,14 +81,13 @@ pub fn router(edge: &Edge) -> ByCredential {
         plain_http: edge.plain_http,
     });
     let (hooksentry, of_hooksentry) = hooksentry::router(edge);
+    // Some tools send their token with everything, so the documents are beside our own API too.
+    let documents = openapi::router(vec![of_hooksentry, native::document()], edge.dashboard_origin.as_ref());
+    let own = own.merge(documents);
     let dialects = Router::new()
         .merge(health::router(edge))
         .merge(metrics::router(edge))
         .merge(hooksentry)
-        .merge(openapi::router(
-            vec![of_hooksentry, native::document()],
-            edge.dashboard_origin.as_ref(),
-        ))
         .fallback_service(own.clone());
     ByCredential { own, dialects }
 }

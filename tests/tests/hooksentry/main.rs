@@ -12,13 +12,11 @@ mod mappings;
 mod matrix;
 mod roles;
 
-use hookyard_tests::{client::Answer, database::Kind, host::TestHost, wait::until};
+use hookyard_tests::{client::Answer, database::Kind, host::TestHost, openapi::NOBODY, wait::until};
 use http::Method;
 use serde_json::{Value, json};
 
 const PASSWORD: &str = "correct horse battery";
-/// An id that nothing has.
-const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
 
 /// A running server with the tenants a test made over HTTP.
 struct Yard {

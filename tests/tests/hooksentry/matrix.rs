@@ -15,6 +15,7 @@ use hookyard_tests::{
     client::{Answer, Client},
     database::Kind,
     host::TestHost,
+    openapi::Document,
     receiver::{Receiver, Reply},
     setup::sender_token,
     wait::{bounded_by, until},
@@ -25,11 +26,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::task::JoinSet;
 
 use self::good::{Credential, Good, Things};
-use crate::{
-    NOBODY, PASSWORD, Yard,
-    document::{Document, Operation},
-    id, inbound,
-};
+use crate::{NOBODY, PASSWORD, Yard, document, id, inbound};
 
 /// Half of it is waited through, on a machine that has nothing else to do: a body may take 30 s to arrive.
 const TEST_MAX: Duration = Duration::from_mins(2);
@@ -117,7 +114,7 @@ async fn every_documented_code_comes(kind: Kind) {
         .start()
         .await;
     let ledger = Ledger {
-        document: Document::of(host.client()).await,
+        document: Document::of(host.client(), document::PATH).await,
         seen: Mutex::default(),
     };
     // Bodies that are not sent to their end take half a minute and next to no work.
@@ -159,10 +156,10 @@ async fn whoever_asks_and_whatever_they_send(ledger: &Ledger, yard: Yard) {
     for good in things.good(&ledger.document) {
         let operation = good.operation(&ledger.document);
         let own = things.credential(operation);
-        if operation.of_person {
+        if operation.is_opened_by("accessToken") {
             ledger.expect(client, &good, &Credential::None, 401).await;
         }
-        if operation.of_person && operation.statuses.contains(&403) {
+        if operation.is_opened_by("accessToken") && operation.statuses.contains(&403) {
             let whoever = if operation.of_one() { &stranger } else { &viewer };
             ledger.expect(client, &good, whoever, 403).await;
         }

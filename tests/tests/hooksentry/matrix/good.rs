@@ -5,16 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use hookyard_tests::{
     client::{Answer, Client},
+    openapi::{Document, Operation},
     receiver::{Receiver, Reply},
 };
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::{
-    Account, PASSWORD, Yard,
-    document::{Document, Operation},
-    id, text,
-};
+use crate::{Account, PASSWORD, Yard, id, text};
 
 /// In an order in which all of them are carried out: what ends something comes after what needs it.
 const OPERATIONS: &[&str] = &[
@@ -163,7 +160,7 @@ impl Things {
     pub fn credential(&self, operation: &Operation) -> Credential {
         match operation.id.as_str() {
             "ingest" => Credential::Key(self.key.clone()),
-            _ if operation.of_person => self.owner_token(),
+            _ if operation.is_opened_by("accessToken") => self.owner_token(),
             _ => Credential::None,
         }
     }

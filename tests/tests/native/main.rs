@@ -1,6 +1,8 @@
 //! Hookyard's own API (docs/api.md): tokens and what they open, every resource, what another tenant learns, and the command
 //! line as its client.
 
+mod document;
+
 use std::time::Duration;
 
 use hookyard_tests::{
