@@ -166,6 +166,7 @@ pub fn credential(kind: CredentialKind, text: &SecretText) -> Result<(), String>
 }
 
 pub fn signing_secret(text: &SecretText) -> Result<(), String> {
+    no_nul(text.expose())?;
     SigningKey::of_text(text.expose()).map(drop).map_err(|error| error.to_string())
 }
 

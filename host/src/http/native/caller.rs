@@ -214,6 +214,8 @@ impl Desk {
             // No name looks like an id.
             Ok(id) if self.store.knows_tenant(id).await? => Some(id),
             Ok(_) => None,
+            // PostgreSQL's text cannot hold it, and no name does.
+            Err(_) if named.contains('\0') => None,
             Err(_) => self.store.tenant_named(named).await?,
         };
         match found {

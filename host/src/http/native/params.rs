@@ -33,6 +33,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, Refused> {
         let mut params = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()) {
+            // PostgreSQL's text cannot hold it.
+            if value.contains('\0') {
+                return Err(Refused::wrong(&name, "must not hold the character NUL"));
+            }
             if params.insert(name.to_string(), value.into_owned()).is_some() {
                 return Err(Refused::wrong(&name, "is given twice"));
             }
