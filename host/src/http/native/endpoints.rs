@@ -7,7 +7,10 @@ use axum::{
     http::{HeaderMap, Method},
     response::Response,
 };
-use hookyard_domain::{EndpointId, EnvironmentId, Scope, Timestamp, profile::Profile};
+use hookyard_domain::{
+    EndpointId, EnvironmentId, Scope, Timestamp,
+    profile::{self, Profile},
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::{
@@ -211,7 +214,8 @@ struct Wanted {
 }
 
 fn profile_or_none() -> ObjectBuilder {
-    schemas::words_or_none(&["hooksentry", "nahook", "nestarc"])
+    let names: Vec<&str> = profile::ALL.iter().map(|profile| profile.name()).collect();
+    schemas::words_or_none(&names)
 }
 
 /// How [`Wanted`] is described where something is made.

@@ -171,7 +171,7 @@ impl Op {
 
 /// A tenant by its id or name.
 pub fn tenant() -> ObjectBuilder {
-    text().min_length(Some(1)).max_length(Some(255))
+    schemas::label().min_length(Some(1))
 }
 
 pub fn tenant_or_none() -> ObjectBuilder {
@@ -196,7 +196,7 @@ pub fn description_or_none() -> ObjectBuilder {
 
 /// What signs deliveries.
 pub fn secret() -> ObjectBuilder {
-    text().min_length(Some(1))
+    text().min_length(Some(1)).pattern(Some(r"^[^\x00]*$"))
 }
 
 pub fn secret_or_none() -> ObjectBuilder {
@@ -237,7 +237,8 @@ pub fn document(described: Described) -> Document {
     let about = About {
         title: "Hookyard's own API",
         description: "Everything that a person can do with Hookyard. Every refusal is a problem document (RFC 9457). A field or parameter \
-             that is not known is refused. What is another tenant's looks absent.",
+             that is not known is refused. What is another tenant's looks absent. Without a management token a path that another API of this server has too answers \
+             as that one does.",
         tags: tags
             .map(|(name, description)| TagBuilder::new().name(name).description(Some(description)).build())
             .into(),
