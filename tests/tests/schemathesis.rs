@@ -1,5 +1,5 @@
-//! Schemathesis asks the server whatever its OpenAPI document allows, and what it does not allow, and holds each answer
-//! against the document: no 5xx, no code and no body that is not in it, nothing taken that is wrong by a schema, nothing
+//! Schemathesis asks the server whatever its OpenAPI documents allow, and what they do not allow, and holds each answer
+//! against its document: no 5xx, no code and no body that is not in it, nothing taken that is wrong by a schema, nothing
 //! refused that is right.
 //!
 //! How it is asked is in `fixtures/schemathesis`: what is left out there has its reason beside it. That each documented code
@@ -18,12 +18,15 @@ use hookyard_tests::{
     host::TestHost,
     python,
     receiver::Receiver,
+    server,
+    wait::until,
 };
 use http::Method;
 use serde_json::{Value, json};
 
 /// What a run is worth.
 const CASES_MIN: u64 = 2_000;
+const OWN_CASES_MIN: u64 = 1_000;
 /// It takes half a minute on two cores that have nothing else to do.
 const RUN_MAX: Duration = Duration::from_mins(3);
 /// Lines of what it says that are shown when it fails.
@@ -53,14 +56,14 @@ async fn answers_are_what_the_document_says_on_postgres() {
 async fn answers_are_what_the_document_says(kind: Kind) {
     let receiver = Receiver::start().await;
     let run = Run::prepare(kind, &receiver).await;
-    let report = run.ask().await;
-    let cases = &report["test_cases"];
-    let generated = cases["generated"].as_u64().unwrap_or_default();
-    println!("{kind:?}: {generated} cases in {} s", report["running_time"]);
-    assert!(generated >= CASES_MIN, "only {generated} cases");
-    assert_eq!((&cases["with_failures"], &cases["errored"]), (&json!(0), &json!(0)), "{cases}");
-    let operations = &report["operations"];
-    assert_eq!(operations["tested"], operations["total"], "{operations}");
+    let variables = [
+        ("HOOKYARD_ACCESS_TOKEN", run.token.as_str()),
+        ("HOOKYARD_API_KEY", &run.key),
+        ("HOOKYARD_TENANT", &run.tenant),
+        ("HOOKYARD_INGEST_TOKEN", &run.ingest_token),
+        ("HOOKYARD_KEPT", &run.kept.join(",")),
+    ];
+    ask(&run.host, "schemathesis.toml", "/swagger/v1/swagger.json", &variables, CASES_MIN).await;
     // Else it would have heard 401 from some moment on, which is in the document too.
     let users = run.host.client().call(Method::GET, "/api/v1/users", Some(&run.token), None).await;
     assert_eq!(users.status, 200, "the run shut itself out");
@@ -89,41 +92,82 @@ impl Run {
             host,
         }
     }
+}
 
-    /// Runs to the end and returns the report.
-    async fn ask(&self) -> Value {
-        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/schemathesis");
-        let program = python::programs(&fixtures.join("requirements.txt")).join("schemathesis");
-        // It leaves files where it runs.
-        let folder = self.host.database().folder().join("schemathesis");
-        std::fs::create_dir_all(&folder).expect("the test's folder can be written");
-        let (said, report) = (folder.join("said.txt"), folder.join("report.json"));
-        let output = File::create(&said).expect("the test's folder can be written");
-        let mut running = tokio::process::Command::new(program)
-            .arg("--config-file")
-            .arg(fixtures.join("schemathesis.toml"))
-            .args(["run", &format!("{}/swagger/v1/swagger.json", self.host.client().base())])
-            .args(["--report", "json", "--report-json-path"])
-            .arg(&report)
-            .env("SCHEMATHESIS_HOOKS", fixtures.join("hooks.py"))
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("HOOKYARD_ACCESS_TOKEN", &self.token)
-            .env("HOOKYARD_API_KEY", &self.key)
-            .env("HOOKYARD_TENANT", &self.tenant)
-            .env("HOOKYARD_INGEST_TOKEN", &self.ingest_token)
-            .env("HOOKYARD_KEPT", self.kept.join(","))
-            .current_dir(&folder)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().expect("a file can be written by two"))
-            .stderr(output)
-            .kill_on_drop(true)
-            .spawn()
-            .expect("schemathesis can be run");
-        let ended = tokio::time::timeout(RUN_MAX, running.wait()).await;
-        let well = matches!(&ended, Ok(Ok(status)) if status.success());
-        assert!(well, "schemathesis came to {ended:?} after it had said:\n{}", end_of(&said));
-        serde_json::from_slice(&std::fs::read(&report).expect("it wrote a report")).expect("its report is JSON")
-    }
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_answers_are_what_the_document_says_on_sqlite() {
+    our_own_answers_are_what_the_document_says(Kind::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_answers_are_what_the_document_says_on_postgres() {
+    our_own_answers_are_what_the_document_says(Kind::Postgres).await;
+}
+
+/// As the operator, who may do everything.
+async fn our_own_answers_are_what_the_document_says(kind: Kind) {
+    let host = TestHost::builder(kind).start().await;
+    let client = host.client();
+    let made_token = server::run(host.database(), &["token", "create", "--rights", "write"]).await;
+    assert!(made_token.status.success(), "{}", String::from_utf8_lossy(&made_token.stderr));
+    let token = String::from_utf8(made_token.stdout).expect("a token is text").trim().to_owned();
+    until("the server knows the token", async || {
+        let status = client.call(Method::GET, "/api/v1/status", Some(&token), None).await.status;
+        (status == 200).then_some(())
+    })
+    .await;
+    let tokens = client.call(Method::GET, "/api/v1/credentials", Some(&token), None).await.json();
+    let tenant = made(client, "/api/v1/tenants", Some(&token), &json!({ "name": "acme" })).await;
+    let things = json!({ "tenant": tenant["id"] });
+    let sender = made(client, "/api/v1/senders", Some(&token), &things).await;
+    let kept = [&tokens["items"][0]["id"], &sender["id"]].map(text).join(",");
+    let tenant = text(&tenant["id"]);
+    let variables = [
+        ("HOOKYARD_TOKEN", token.as_str()),
+        ("HOOKYARD_TENANT", &tenant),
+        ("HOOKYARD_KEPT", &kept),
+    ];
+    ask(&host, "own.toml", "/swagger/hookyard/openapi.json", &variables, OWN_CASES_MIN).await;
+    let tenants = client.call(Method::GET, "/api/v1/tenants", Some(&token), None).await;
+    assert_eq!(tenants.status, 200, "the run shut itself out");
+}
+
+/// Runs to the end: nothing failed, and nothing was left out.
+async fn ask(host: &TestHost, settings: &str, document: &str, variables: &[(&str, &str)], cases_min: u64) {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/schemathesis");
+    let program = python::programs(&fixtures.join("requirements.txt")).join("schemathesis");
+    // It leaves files where it runs.
+    let folder = host.database().folder().join("schemathesis");
+    std::fs::create_dir_all(&folder).expect("the test's folder can be written");
+    let (said, report) = (folder.join("said.txt"), folder.join("report.json"));
+    let output = File::create(&said).expect("the test's folder can be written");
+    let mut running = tokio::process::Command::new(program)
+        .arg("--config-file")
+        .arg(fixtures.join(settings))
+        .args(["run", &format!("{}{document}", host.client().base())])
+        .args(["--report", "json", "--report-json-path"])
+        .arg(&report)
+        .env("SCHEMATHESIS_HOOKS", fixtures.join("hooks.py"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .envs(variables.iter().copied())
+        .current_dir(&folder)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().expect("a file can be written by two"))
+        .stderr(output)
+        .kill_on_drop(true)
+        .spawn()
+        .expect("schemathesis can be run");
+    let ended = tokio::time::timeout(RUN_MAX, running.wait()).await;
+    let well = matches!(&ended, Ok(Ok(status)) if status.success());
+    assert!(well, "schemathesis came to {ended:?} after it had said:\n{}", end_of(&said));
+    let report: Value = serde_json::from_slice(&std::fs::read(&report).expect("it wrote a report")).expect("its report is JSON");
+    let cases = &report["test_cases"];
+    let generated = cases["generated"].as_u64().unwrap_or_default();
+    println!("{document}: {generated} cases in {} s", report["running_time"]);
+    assert!(generated >= cases_min, "only {generated} cases");
+    assert_eq!((&cases["with_failures"], &cases["errored"]), (&json!(0), &json!(0)), "{cases}");
+    let operations = &report["operations"];
+    assert_eq!(operations["tested"], operations["total"], "{operations}");
 }
 
 async fn made(client: &Client, path: &str, token: Option<&str>, body: &Value) -> Value {

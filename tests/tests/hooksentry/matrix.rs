@@ -15,7 +15,7 @@ use hookyard_tests::{
     client::{Answer, Client},
     database::Kind,
     host::TestHost,
-    openapi::Document,
+    openapi::{Document, Operation},
     receiver::{Receiver, Reply},
     setup::sender_token,
     wait::{bounded_by, until},
