@@ -277,10 +277,10 @@ impl Explanation {
             .filter(|delivery| delivery.run == decision.run && delivery.kind == "event")
             .map(|delivery| Chosen {
                 endpoint: delivery.endpoint.clone(),
-                payload: match (delivery.content, &decision.plugin) {
+                payload: match (delivery.content, decision.decided_by) {
                     (None, _) => "original",
-                    (Some(_), Some(_)) => "plugin",
-                    (Some(_), None) => "mapping",
+                    (Some(_), DecidedBy::Plugin) => "plugin",
+                    (Some(_), _) => "mapping",
                 }
                 .to_owned(),
                 delay_ms: delay_ms(delivery.endpoint_id),
