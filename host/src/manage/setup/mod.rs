@@ -133,8 +133,9 @@ impl Manage {
         let mut tries = 0;
         loop {
             tries += 1;
-            // What two make at once is there for the one that is later: it compares with that.
-            match self.apply_once(setup, mode).await {
+            // What two make at once is there for the one that is later: it compares with that. In a box, for it is large and
+            // whoever calls keeps it on a stack.
+            match Box::pin(self.apply_once(setup, mode)).await {
                 Err(Refusal::Changed(_) | Refusal::Taken(_)) if tries < TRIES_MAX => {}
                 outcome => return outcome,
             }
