@@ -131,13 +131,6 @@ impl LastUse {
         self.noted.fetch_max(before.noted.load(Ordering::Relaxed), Ordering::Relaxed);
         self.written.fetch_max(before.written.load(Ordering::Relaxed), Ordering::Relaxed);
     }
-
-    fn at(&self) -> Option<Timestamp> {
-        match self.noted.load(Ordering::Relaxed) {
-            0 => None,
-            at => Some(Timestamp::from_micros(at)),
-        }
-    }
 }
 
 impl Credential {
@@ -154,11 +147,6 @@ impl Credential {
     /// What it allows in Hookyard's own API; none: it is not for that.
     pub fn management(&self) -> Option<Rights> {
         Rights::parse(&self.rights).filter(|_| self.kind == CredentialKind::ManagementToken)
-    }
-
-    /// When it was last used as far as this node knows, to the minute.
-    pub fn last_used_at(&self) -> Option<Timestamp> {
-        self.last_use.at()
     }
 
     /// The last use, where it has not been written down yet.

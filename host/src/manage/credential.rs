@@ -290,10 +290,13 @@ impl Manage {
         // Nobody remembers its uses from then on, and of a key that leaked they are what is looked for.
         let known = self.configuration.current().credentials.get(&id).cloned();
         self.store.configure(&[change], now).await?;
-        if let Some(at) = known.and_then(|credential| credential.unwritten_use()) {
-            self.store.note_credential_uses(&[(id, at)]).await?;
-        }
         self.fresh().await?;
+        // After it opens nothing here any more, and a failure of this one is none of the revocation.
+        if let Some(at) = known.and_then(|credential| credential.unwritten_use())
+            && let Err(error) = self.store.note_credential_uses(&[(id, at)]).await
+        {
+            tracing::warn!(credential = %id, %error, "cannot write down when a revoked credential was last used");
+        }
         Ok(now)
     }
 }
