@@ -104,6 +104,7 @@ impl App {
             Arc::clone(&configuration),
             clock.clone(),
             Arc::clone(&metrics),
+            config.search_every,
             &blocked,
         );
         let deliveries: Arc<dyn Deliveries> = Arc::new(deliver.clone());
@@ -117,6 +118,7 @@ impl App {
             limits: wasm.call_limits(),
             seed_key: config.seed_key,
             threads,
+            search_every: config.search_every,
         })
         .context("cannot start the plugin threads")?;
         let routing: Arc<dyn Routing> = Arc::new(route.clone());

@@ -51,7 +51,12 @@ pub struct Config {
     /// Whether endpoints made over HTTP may have plain http URLs.
     pub plain_http: PlainHttp,
     pub dashboard_origin: Option<HeaderValue>,
+    /// How often the tables are searched without a reason, for what another process may have left there.
+    pub search_every: Duration,
 }
+
+/// Default of [`Config::search_every`]: what another node's events wait at most where no notice of them comes.
+pub const SEARCH_EVERY_DEFAULT: Duration = Duration::from_secs(1);
 
 /// Default of [`Config::body_bytes_max`]: GitHub's payloads go up to 25 MB.
 pub const BODY_BYTES_MAX_DEFAULT: usize = 25 * 1024 * 1024;

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 use hookyard::{
     app::App,
     clock::Clock,
-    config::{BODY_BYTES_MAX_DEFAULT, Config, Registration},
+    config::{BODY_BYTES_MAX_DEFAULT, Config, Registration, SEARCH_EVERY_DEFAULT},
     configuration::PlainHttp,
     http::Edge,
     store::Store,
@@ -107,6 +107,7 @@ impl Builder {
             registration: Registration::Open,
             plain_http: PlainHttp::Allowed,
             dashboard_origin: None,
+            search_every: SEARCH_EVERY_DEFAULT,
         };
         let proxy = match self.wire {
             Wire::Direct => None,

@@ -23,6 +23,7 @@ on_both_databases!(
     an_event_held_by_a_node_that_had_not_heard_of_the_change_is_routed_again,
     held_events_are_routed_in_the_order_of_their_acceptance_once_a_version_works,
     one_senders_backlog_does_not_come_before_the_others,
+    a_backlog_is_worked_off_without_waiting_for_the_next_search,
     a_stopped_plugins_backlog_stays_in_the_table_where_it_was,
     events_of_a_version_that_does_not_load_are_held_with_the_reason_and_routed_by_the_next,
     events_of_a_deleted_sender_end_with_that_reason
@@ -197,6 +198,31 @@ async fn one_senders_backlog_does_not_come_before_the_others(kind: Kind) {
     let left = pending(&host).await;
     assert!(left >= LEFT_MIN, "{left} of the backlog are left");
     other.stop().await;
+    host.stop().await;
+}
+
+/// Whenever the queue was full the claimer slept until its next search without a reason, a second later: a backlog was worked
+/// off at one queue a second. Here that search comes after the test.
+async fn a_backlog_is_worked_off_without_waiting_for_the_next_search(kind: Kind) {
+    /// Several times what a sender may have in its queue, and an endpoint in its window.
+    const BACKLOG: usize = 3_000;
+    let receiver = Receiver::start().await;
+    let mut host = TestHost::builder(kind)
+        .setup(setup(&receiver, [sender_in("pass")]))
+        .plugin(TENANT, PLUGIN, version(1))
+        .config(|config| config.search_every = wait::TEST_MAX * 10)
+        .start()
+        .await;
+    active(&host, PLUGIN, &version(1)).await;
+    let sender = sender_row(&host, "pass").await;
+    host.stop().await;
+    let other = OtherNode::start(&host).await;
+    other
+        .accept(&host, &sender, (0..BACKLOG).map(|n| n.to_string()), Leased::ToNobody)
+        .await;
+    other.stop().await;
+    host.start().await;
+    receiver.wait_until(wait::TEST_MAX, |received| received.len() >= BACKLOG).await;
     host.stop().await;
 }
 

@@ -12,7 +12,7 @@ use super::{Common, Failure};
 use crate::{
     app::App,
     clock::Clock,
-    config::{BODY_BYTES_MAX_DEFAULT, Config, Registration, keys},
+    config::{BODY_BYTES_MAX_DEFAULT, Config, Registration, SEARCH_EVERY_DEFAULT, keys},
     configuration::PlainHttp,
     store::Location,
     wasm,
@@ -95,6 +95,7 @@ impl Serve {
                 PlainHttp::Refused
             },
             dashboard_origin: self.dashboard_origin,
+            search_every: SEARCH_EVERY_DEFAULT,
             listen: self.listen,
             plugins: Some(plugins),
             addresses: AddressPolicy {

@@ -1,8 +1,8 @@
 //! The claimer: brings due deliveries from the table into the window.
 //!
 //! It asks endpoint by endpoint, when the agenda says that one has something due, and for no more than there is room for:
-//! so a million deliveries waiting for one dead endpoint neither fill the window nor cost the others anything (D4). Once a
-//! second it looks through the whole table for endpoints with waiting work, because another process may have put some there,
+//! so a million deliveries waiting for one dead endpoint neither fill the window nor cost the others anything (D4). Now
+//! and then it looks through the whole table for endpoints with waiting work, because another process may have put some there,
 //! and less often when that takes long.
 
 use std::time::Duration;
@@ -20,8 +20,6 @@ use crate::{
     store::{Error, Search, Waiting},
 };
 
-/// How often the table is looked through without a reason: what a replay by another process waits at most.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A look that takes long is made less often, so that this process spends a twentieth of its time with it at most.
 const REST_PER_LOOK: u32 = 20;
 /// Deliveries per claim: past about a hundred a larger claim no longer lowers the cost per row.
@@ -89,7 +87,7 @@ async fn round(deliver: &Deliver, next_look: &mut Instant) -> Result<Claimed, Er
     let begun = Instant::now();
     if begun >= *next_look {
         look(deliver).await?;
-        *next_look = Instant::now() + (begun.elapsed() * REST_PER_LOOK).max(LOOK_EVERY);
+        *next_look = Instant::now() + (begun.elapsed() * REST_PER_LOOK).max(deliver.0.search_every);
     }
     let now = deliver.0.clock.now();
     let due: Vec<_> = deliver.with_agenda(|agenda| std::iter::from_fn(|| agenda.take_due(now)).collect());

@@ -77,6 +77,8 @@ struct Inner {
     /// Writes what attempts told of endpoints; ends after them.
     keeper: TaskTracker,
     runtime: tokio::runtime::Handle,
+    /// How often the table is looked through without a reason.
+    search_every: Duration,
 }
 
 impl Deliver {
@@ -88,6 +90,7 @@ impl Deliver {
         configuration: Arc<Configuration>,
         clock: Clock,
         metrics: Arc<Metrics>,
+        search_every: Duration,
         blocked: &[BreakerRow],
     ) -> Self {
         let sending = Sending::default();
@@ -109,6 +112,7 @@ impl Deliver {
             ended: CancellationToken::new(),
             keeper: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),
+            search_every,
         }));
         deliver.0.tasks.spawn(claimer::run(deliver.clone()));
         deliver.0.tasks.spawn(deliver.clone().share_bytes());

@@ -1,7 +1,7 @@
 //! The claimer: brings events from the table to the routing threads.
 //!
 //! It searches at start, when a postponed event falls due, when there is room again for what found none, when the
-//! configuration or a version changes, and once a second besides, because another process may have put events there. It
+//! configuration or a version changes, and now and then besides, because another process may have put events there. It
 //! steps from sender to sender and takes a share of each at a time, so a million events of one do not come before those
 //! of the others (D4); where it has to stop for want of room, the next search goes on.
 //!
@@ -28,8 +28,6 @@ use crate::{
     store::{Error, Search},
 };
 
-/// How often the table is searched without a reason.
-const SEARCH_EVERY: Duration = Duration::from_secs(1);
 /// How often held events are searched for while neither configuration nor versions change: some may have been held by
 /// another node, or by this one in the moment of the change.
 const SEARCH_HELD_EVERY: Duration = Duration::from_secs(1);
@@ -44,6 +42,8 @@ const REST: Duration = Duration::from_millis(5);
 /// And at least so many times as long as it took to find out who has events: a thousand senders with a backlog are a
 /// thousand steps through an index.
 const REST_PER_READING: u32 = 4;
+/// And never longer than this.
+const REST_MAX: Duration = Duration::from_secs(1);
 /// Pause after the store failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
 
@@ -55,16 +55,17 @@ pub(super) async fn run(route: Route) {
         deleted: HashSet::new(),
         reading: Duration::ZERO,
     };
+    let search_every = route.0.parts.search_every;
     while !route.is_closing() {
         let pause = match claimer.search().await {
-            Ok(next) => next.since(route.0.parts.clock.now()).min(SEARCH_EVERY),
+            Ok(next) => next.since(route.0.parts.clock.now()).min(search_every),
             Err(Error::Closed) => return,
             Err(error) => {
                 tracing::warn!(%error, "cannot search for events to route");
                 PAUSE_AFTER_FAILURE
             }
         };
-        let rest = (claimer.reading * REST_PER_READING).clamp(REST, SEARCH_EVERY);
+        let rest = (claimer.reading * REST_PER_READING).clamp(REST, REST_MAX);
         tokio::select! {
             () = tokio::time::sleep(rest) => {}
             () = route.0.closing.cancelled() => {}
@@ -116,7 +117,7 @@ impl Claimer {
         if parts.store.doubts().events.search() == Search::Now {
             self.release_strays().await?;
         }
-        let mut next = now.plus(SEARCH_EVERY);
+        let mut next = now.plus(parts.search_every);
         let began = Instant::now();
         let mut wanted = self.wanted(now, &mut next).await?;
         self.reading = began.elapsed();

@@ -20,6 +20,7 @@ mod queue;
 use std::{
     panic::AssertUnwindSafe,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use hookyard_domain::{EventId, SenderId, Timestamp};
@@ -56,6 +57,8 @@ pub struct Parts {
     pub seed_key: [u8; 32],
     /// Plugin threads; at least 1.
     pub threads: usize,
+    /// How often the table is searched without a reason.
+    pub search_every: Duration,
 }
 
 /// The routing stage. Cheap to clone.
