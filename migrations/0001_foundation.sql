@@ -439,6 +439,8 @@ CREATE TABLE delivery_work (
     due_at BIGINT NOT NULL,
     completed_at BIGINT,
     lease UUID,
+    -- Whether its event has other deliveries, and so a row in fan_out.
+    siblings BIGINT NOT NULL DEFAULT 0 CONSTRAINT siblings_or_none CHECK (siblings IN (0, 1)),
     CONSTRAINT completed_at_iff_not_waiting CHECK ((completed_at IS NULL) = (state = 'waiting')),
     CONSTRAINT only_waiting_deliveries_are_leased CHECK (lease IS NULL OR state = 'waiting')
 ) /*sqlite: WITHOUT ROWID */;
@@ -449,6 +451,36 @@ CREATE INDEX delivery_work_waiting_listed ON delivery_work (delivery_id) WHERE s
 CREATE INDEX delivery_work_ended ON delivery_work (state, delivery_id) WHERE state <> 'waiting';
 CREATE INDEX delivery_work_ended_of_endpoint ON delivery_work (endpoint_id, state) WHERE state <> 'waiting';
 CREATE INDEX delivery_work_of_tenant ON delivery_work (tenant_id, state, delivery_id) WHERE lease IS NULL;
+
+-- The deliveries of an event that has several, by how far each has come. Deleted once all are delivered: that is for good.
+CREATE TABLE fan_out (
+    event_id UUID PRIMARY KEY,
+    tenant_id UUID NOT NULL,
+    -- waiting, not tried since they were made or replayed
+    fresh BIGINT NOT NULL,
+    retrying BIGINT NOT NULL DEFAULT 0,
+    delivered BIGINT NOT NULL DEFAULT 0,
+    exhausted BIGINT NOT NULL DEFAULT 0,
+    rejected BIGINT NOT NULL DEFAULT 0,
+    cancelled BIGINT NOT NULL DEFAULT 0
+) /*sqlite: WITHOUT ROWID */;
+
+-- How many events a tenant has, and how many of them have come how far; the rest are delivered. Kept in the very transaction
+-- that changes it: an accepted event by the statement that accepts it, all that follows by triggers, so that no statement
+-- can forget it (0002 for PostgreSQL, 0003 for SQLite). What a state means is said where it is searched for, in
+-- host/store/src/statements/search.rs. A tenant's numbers are the sums over its rows: writers of different connections use
+-- different slots, so that none waits for another's commit. The number of one slot may be negative.
+CREATE TABLE event_count (
+    tenant_id UUID NOT NULL,
+    slot BIGINT NOT NULL,
+    accepted BIGINT NOT NULL DEFAULT 0,
+    pending BIGINT NOT NULL DEFAULT 0,
+    retrying BIGINT NOT NULL DEFAULT 0,
+    exhausted BIGINT NOT NULL DEFAULT 0,
+    rejected BIGINT NOT NULL DEFAULT 0,
+    cancelled BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (tenant_id, slot)
+) /*sqlite: WITHOUT ROWID */;
 
 -- An endpoint that is left alone because its receiver failed too often. Kept so that a restart does not forget it and a
 -- page can show it.

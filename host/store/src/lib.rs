@@ -66,7 +66,7 @@ pub use self::{
         Source,
     },
     seal::{SealError, SealKey, SecretText},
-    search::{Become, Found, SEARCH_COUNT_MAX, Search as EventSearch},
+    search::{Become, Found, SEARCH_COUNT_MAX, Search as EventSearch, Total},
     standing::{COUNT_MAX, StandingDeliveries, StandingEvents},
     waiting::Waiting,
     write::Done,

@@ -1,16 +1,23 @@
 //! Migrations: forward only, at start, one node at a time.
 //!
-//! The files of `migrations/` share one number line; `*.postgres.sql` runs on PostgreSQL alone. A database that knows
+//! The files of `migrations/` share one number line; `*.postgres.sql` and `*.sqlite.sql` run on the one they name. A database that knows
 //! a migration this binary does not is newer than the binary, and is refused: running old code on it could lose what
 //! the new columns hold. An applied file that was edited since is refused too.
 
 use hookyard_domain::{ContentHash, Timestamp};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Database {
+    Sqlite,
+    Postgres,
+}
+
 struct Migration {
     version: i64,
     name: &'static str,
-    postgres_only: bool,
+    /// None is both.
+    only_on: Option<Database>,
     sql: &'static str,
 }
 
@@ -18,14 +25,20 @@ const MIGRATIONS: &[Migration] = &[
     Migration {
         version: 1,
         name: "foundation",
-        postgres_only: false,
+        only_on: None,
         sql: include_str!("../../../migrations/0001_foundation.sql"),
     },
     Migration {
         version: 2,
         name: "foundation",
-        postgres_only: true,
+        only_on: Some(Database::Postgres),
         sql: include_str!("../../../migrations/0002_foundation.postgres.sql"),
+    },
+    Migration {
+        version: 3,
+        name: "counts",
+        only_on: Some(Database::Sqlite),
+        sql: include_str!("../../../migrations/0003_counts.sqlite.sql"),
     },
 ];
 
@@ -48,7 +61,7 @@ pub enum Error {
 }
 
 /// Decides what is still to run from what was applied.
-fn missing(applied: &[(i64, String)], postgres: bool) -> Result<Vec<&'static Migration>, Error> {
+fn missing(applied: &[(i64, String)], database: Database) -> Result<Vec<&'static Migration>, Error> {
     let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
     for (version, checksum) in applied {
         match MIGRATIONS.iter().find(|migration| migration.version == *version) {
@@ -61,7 +74,7 @@ fn missing(applied: &[(i64, String)], postgres: bool) -> Result<Vec<&'static Mig
     }
     Ok(MIGRATIONS
         .iter()
-        .filter(|migration| postgres || !migration.postgres_only)
+        .filter(|migration| migration.only_on.is_none_or(|only| only == database))
         .filter(|migration| applied.iter().all(|(version, _)| *version != migration.version))
         .collect())
 }
@@ -81,15 +94,14 @@ pub fn for_sqlite(migration: &str) -> String {
 
 /// Runs what is missing in an open transaction of either database, and commits.
 macro_rules! migrate {
-    ($transaction:ident, $postgres:expr, $now:expr) => {{
+    ($transaction:ident, $database:expr, $now:expr) => {{
         sqlx::raw_sql(CREATE_TABLE).execute(&mut *$transaction).await?;
         let applied: Vec<(i64, String)> = sqlx::query_as(SELECT_APPLIED).fetch_all(&mut *$transaction).await?;
-        let missing = missing(&applied, $postgres)?;
+        let missing = missing(&applied, $database)?;
         for migration in &missing {
-            let text = if $postgres {
-                migration.sql.to_owned()
-            } else {
-                for_sqlite(migration.sql)
+            let text = match $database {
+                Database::Postgres => migration.sql.to_owned(),
+                Database::Sqlite => for_sqlite(migration.sql),
             };
             sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut *$transaction).await?;
             sqlx::query(INSERT_APPLIED)
@@ -108,14 +120,14 @@ macro_rules! migrate {
 /// Takes SQLite's write lock at BEGIN, which keeps other processes out. Returns how many migrations ran.
 pub async fn sqlite(connection: &mut SqliteConnection, now: Timestamp) -> Result<usize, Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    migrate!(transaction, false, now)
+    migrate!(transaction, Database::Sqlite, now)
 }
 
 /// Keeps other nodes out by an advisory lock. Returns how many migrations ran.
 pub async fn postgres(connection: &mut PgConnection, now: Timestamp) -> Result<usize, Error> {
     let mut transaction = connection.begin().await?;
     sqlx::raw_sql(LOCK_POSTGRES).execute(&mut *transaction).await?;
-    migrate!(transaction, true, now)
+    migrate!(transaction, Database::Postgres, now)
 }
 
 #[cfg(test)]
@@ -144,17 +156,23 @@ mod tests {
     fn a_newer_schema_is_refused_by_number() {
         let mut rows: Vec<_> = MIGRATIONS.iter().map(applied).collect();
         rows.push((99, "ab".to_owned()));
-        assert!(matches!(missing(&rows, true), Err(Error::NewerSchema { found: 99, .. })));
+        assert!(matches!(
+            missing(&rows, Database::Postgres),
+            Err(Error::NewerSchema { found: 99, .. })
+        ));
     }
 
     #[test]
     fn an_edited_migration_is_refused() {
-        assert!(matches!(missing(&[(1, "00".to_owned())], true), Err(Error::Changed { version: 1 })));
+        assert!(matches!(
+            missing(&[(1, "00".to_owned())], Database::Postgres),
+            Err(Error::Changed { version: 1 })
+        ));
     }
 
     #[test]
     fn a_migrated_database_misses_nothing() {
         let rows: Vec<_> = MIGRATIONS.iter().map(applied).collect();
-        assert!(missing(&rows, true).is_ok_and(|missing| missing.is_empty()));
+        assert!(missing(&rows, Database::Postgres).is_ok_and(|missing| missing.is_empty()));
     }
 }

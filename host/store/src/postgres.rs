@@ -200,14 +200,16 @@ async fn accept(on: &mut PgConnection, node: Uuid, accepts: &[Accepting<'_>]) ->
     let mut claims: Vec<(&Event, &IdempotencyClaim)> = Vec::new();
     let mut to_route: Vec<(&Event, Leased)> = Vec::new();
     let mut decisions: Vec<(&Event, &Decided, &'static str)> = Vec::new();
-    let mut deliveries: Vec<(&Event, &NewDelivery)> = Vec::new();
+    let mut deliveries: Vec<(&Event, &Decided, &NewDelivery)> = Vec::new();
+    let mut fan_outs: Vec<(&Event, u32)> = Vec::new();
     for Accepting { event, claim, placement } in accepts {
         claims.extend(claim.map(|claim| (*event, claim)));
         match placement {
             Placement::Undecided { leased } => to_route.push((event, *leased)),
             Placement::Decided(decided) => {
                 decisions.extend(decided.decided_by.map(|by| (*event, decided, by.as_str())));
-                deliveries.extend(decided.deliveries.iter().map(|delivery| (*event, delivery)));
+                deliveries.extend(decided.deliveries.iter().map(|delivery| (*event, decided, delivery)));
+                fan_outs.extend(decided.siblings().map(|siblings| (*event, siblings)));
             }
         }
     }
@@ -244,18 +246,22 @@ async fn accept(on: &mut PgConnection, node: Uuid, accepts: &[Accepting<'_>]) ->
         .bind(each!(decisions, |(_, decided, _)| decided.decided_at.as_micros()))
         .bind(each!(decisions, |(_, decided, _)| decided.detail.as_deref()))
         .bind(each!(decisions, |(event, decided, _)| tenant_of_undelivered(event, decided)))
-        .bind(each!(deliveries, |(_, delivery)| delivery.id.as_uuid()))
-        .bind(each!(deliveries, |(event, _)| event.id.as_uuid()))
-        .bind(each!(deliveries, |(event, _)| event.tenant.as_uuid()))
-        .bind(each!(deliveries, |(_, delivery)| delivery.endpoint.as_uuid()))
-        .bind(each!(deliveries, |(_, delivery)| i64::from(delivery.attempts_max)))
-        .bind(each!(deliveries, |(_, delivery)| delivery.body_bytes as i64))
-        .bind(each!(deliveries, |(_, delivery)| delivery.due_at.as_micros()))
-        .bind(each!(deliveries, |(_, delivery)| lease(delivery.leased, node)))
+        .bind(each!(deliveries, |(.., delivery)| delivery.id.as_uuid()))
+        .bind(each!(deliveries, |(event, ..)| event.id.as_uuid()))
+        .bind(each!(deliveries, |(event, ..)| event.tenant.as_uuid()))
+        .bind(each!(deliveries, |(.., delivery)| delivery.endpoint.as_uuid()))
+        .bind(each!(deliveries, |(.., delivery)| i64::from(delivery.attempts_max)))
+        .bind(each!(deliveries, |(.., delivery)| delivery.body_bytes as i64))
+        .bind(each!(deliveries, |(.., delivery)| delivery.due_at.as_micros()))
+        .bind(each!(deliveries, |(.., delivery)| lease(delivery.leased, node)))
         .bind(each!(to_route, |(event, _)| event.tenant.as_uuid()))
         .bind(each!(to_route, |(event, _)| event.source.id()))
         .bind(each!(to_route, |(event, _)| event.payload.len() as i64))
         .bind(each!(to_route, |(event, _)| event.accepted_at.as_micros()))
+        .bind(each!(deliveries, |(_, decided, _)| i64::from(decided.siblings().is_some())))
+        .bind(each!(fan_outs, |(event, _)| event.id.as_uuid()))
+        .bind(each!(fan_outs, |(event, _)| event.tenant.as_uuid()))
+        .bind(each!(fan_outs, |(_, deliveries)| i64::from(*deliveries)))
         .fetch_all(on)
         .await)
 }
@@ -321,6 +327,7 @@ async fn decide(on: &mut PgConnection, node: Uuid, decisions: &[Deciding<'_>]) -
         .iter()
         .flat_map(|of| of.decided.deliveries.iter().map(move |delivery| (of, delivery)))
         .collect();
+    let fan_outs: Vec<_> = decisions.iter().filter_map(|of| Some((of, of.decided.siblings()?))).collect();
     let cost = |of: &Deciding<'_>, value: fn(&super::record::PluginCost) -> u64| of.decided.cost.as_ref().map(|cost| value(cost) as i64);
     ids(sqlx::query(sql::DECIDE_EVENTS)
         .bind(node)
@@ -362,6 +369,10 @@ async fn decide(on: &mut PgConnection, node: Uuid, decisions: &[Deciding<'_>]) -
         .bind(each!(deliveries, |(_, delivery)| delivery.body_bytes as i64))
         .bind(each!(deliveries, |(_, delivery)| delivery.due_at.as_micros()))
         .bind(each!(deliveries, |(_, delivery)| lease(delivery.leased, node)))
+        .bind(each!(deliveries, |(of, _)| i64::from(of.decided.siblings().is_some())))
+        .bind(each!(fan_outs, |(of, _)| of.event.id.as_uuid()))
+        .bind(each!(fan_outs, |(of, _)| of.event.tenant.as_uuid()))
+        .bind(each!(fan_outs, |(_, deliveries)| i64::from(*deliveries)))
         .fetch_all(on)
         .await)
 }

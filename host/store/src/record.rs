@@ -159,6 +159,11 @@ impl Decided {
         self.contents.len() + 2 * self.deliveries.len()
     }
 
+    /// How many deliveries its event has, where it has more than one.
+    pub(crate) fn siblings(&self) -> Option<u32> {
+        u32::try_from(self.deliveries.len()).ok().filter(|deliveries| *deliveries > 1)
+    }
+
     /// Memory it takes until it is on disk.
     pub(crate) fn memory_bytes(&self) -> usize {
         let detail = self.detail.as_ref().map_or(0, String::len);

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Store, error::Error, on, statements as sql};
 
-/// Events that are counted; at this number there may be more.
+/// Events that are counted where no number is kept; at this number there may be more.
 pub const SEARCH_COUNT_MAX: u32 = 10_000;
 
 /// What has become of an event, over all its deliveries: the least finished speaks, then the worst.
@@ -42,8 +42,42 @@ pub struct Search {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub events: Vec<EventId>,
-    /// How many there are in all, up to [`SEARCH_COUNT_MAX`].
-    pub total: u64,
+    pub total: Total,
+}
+
+/// How many events there are on all pages together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Total {
+    /// All of them: the number is kept (`event_count`).
+    Kept(u64),
+    /// Those that were looked through for it, up to [`SEARCH_COUNT_MAX`]: there may be more.
+    Counted(u64),
+}
+
+/// What is kept of a tenant: all its events, and those of each state but delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Kept {
+    accepted: i64,
+    pending: i64,
+    retrying: i64,
+    exhausted: i64,
+    rejected: i64,
+    cancelled: i64,
+}
+
+impl Kept {
+    fn of(&self, state: Option<Become>) -> u64 {
+        let events = match state {
+            None => self.accepted,
+            Some(Become::Pending) => self.pending,
+            Some(Become::Retrying) => self.retrying,
+            Some(Become::Exhausted) => self.exhausted,
+            Some(Become::Rejected) => self.rejected,
+            Some(Become::Cancelled) => self.cancelled,
+            Some(Become::Delivered) => self.accepted - self.pending - self.retrying - self.exhausted - self.rejected - self.cancelled,
+        };
+        u64::try_from(events).unwrap_or(0)
+    }
 }
 
 impl Store {
@@ -74,6 +108,26 @@ impl Store {
             .bind(offset)
             .fetch_all(pool)
             .await)?;
+        // Of a tenant, and of a state of it, the number is kept.
+        if (search.endpoint, search.from, search.to) == (None, None, None) {
+            let (accepted, pending, retrying, exhausted, rejected, cancelled): (i64, i64, i64, i64, i64, i64) =
+                on!(self, |pool| sqlx::query_as(sql::SELECT_EVENT_COUNT)
+                    .bind(tenant)
+                    .fetch_one(pool)
+                    .await)?;
+            let kept = Kept {
+                accepted,
+                pending,
+                retrying,
+                exhausted,
+                rejected,
+                cancelled,
+            };
+            return Ok(Found {
+                events: listed_ids(rows),
+                total: Total::Kept(kept.of(search.state)),
+            });
+        }
         let (total,): (i64,) = on!(self, |pool| sqlx::query_as(count)
             .bind(tenant)
             .bind(low)
@@ -84,8 +138,12 @@ impl Store {
             .fetch_one(pool)
             .await)?;
         Ok(Found {
-            events: rows.into_iter().map(|(id,)| EventId::from_uuid(id)).collect(),
-            total: total.unsigned_abs(),
+            events: listed_ids(rows),
+            total: Total::Counted(total.unsigned_abs()),
         })
     }
+}
+
+fn listed_ids(rows: Vec<(Uuid,)>) -> Vec<EventId> {
+    rows.into_iter().map(|(id,)| EventId::from_uuid(id)).collect()
 }

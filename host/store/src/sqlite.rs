@@ -241,6 +241,7 @@ fn fan_out(on: &Connection, node: Uuid, event: &Event, run: u32, decided: &Decid
     if decided.deliveries.is_empty() {
         return Ok(());
     }
+    let siblings = decided.siblings();
     let mut insert = on.prepare_cached(numbered!(sql::INSERT_DELIVERY))?;
     let mut insert_work = on.prepare_cached(numbered!(sql::INSERT_DELIVERY_WORK))?;
     for delivery in &decided.deliveries {
@@ -261,7 +262,12 @@ fn fan_out(on: &Connection, node: Uuid, event: &Event, run: u32, decided: &Decid
             delivery.body_bytes as i64,
             delivery.due_at.as_micros(),
             lease(delivery.leased, node),
+            siblings.is_some(),
         ])?;
+    }
+    if let Some(deliveries) = siblings {
+        on.prepare_cached(numbered!(sql::INSERT_FAN_OUT))?
+            .execute(params![event.id.as_uuid(), event.tenant.as_uuid(), deliveries])?;
     }
     Ok(())
 }

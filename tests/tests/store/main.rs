@@ -7,6 +7,7 @@
 mod accept;
 mod claim;
 mod contract;
+mod counts;
 mod decide;
 mod lanes;
 mod nodes;

@@ -49,7 +49,7 @@ async fn no_batch_on_postgres_is_joined_with_itself() {
         .execute(&mut connection)
         .await
         .expect("it is set");
-    for (name, parameters, lookups) in [("INSERT_EVENTS", 39, 5), ("DECIDE_EVENTS", 35, 4), ("SETTLE_DELIVERIES", 16, 1)] {
+    for (name, parameters, lookups) in [("INSERT_EVENTS", 43, 6), ("DECIDE_EVENTS", 39, 5), ("SETTLE_DELIVERIES", 16, 1)] {
         let nulls = vec!["NULL"; parameters].join(", ");
         let explain = format!("PREPARE {name} AS {}; EXPLAIN EXECUTE {name} ({nulls})", text(name));
         let plan: Vec<String> = sqlx::raw_sql(AssertSqlSafe(explain))
@@ -150,6 +150,17 @@ fn a_search_reads_no_table_as_a_whole_on_sqlite_and_each_event_by_its_own_delive
             assert!(by.into_iter().all(|step| step.contains(index)), "{name}:\n{told}");
         }
     }
+}
+
+/// A total is a few rows, found by their tenant, however many events there are.
+#[test]
+fn a_kept_total_is_found_by_its_tenant_on_sqlite() {
+    let connection = sqlite_with_the_schema();
+    let (.., statement) = all()
+        .find(|(of, ..)| *of == "SELECT_EVENT_COUNT")
+        .expect("there is such a statement");
+    let plan = explained(&connection, "EXPLAIN QUERY PLAN", statement, 3);
+    assert_eq!(plan, ["SEARCH event_count USING PRIMARY KEY (tenant_id=?)"]);
 }
 
 /// A CHECK with a list of more than two words cost 2 us at every insert.

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     http::openapi::Routes,
     manage::{Deed, Person},
-    store::{AttemptView, DeliveryView, EventSearch, EventView, Progress},
+    store::{AttemptView, DeliveryView, EventSearch, EventView, Progress, Total},
 };
 
 /// What a list can be sorted by: both are the order of acceptance. Sorting millions by anything else would read them all.
@@ -43,7 +43,7 @@ pub fn routes() -> Routes<Arc<Desk>> {
             "/api/v1/events",
             list,
             Op::of_person("listEvents", EVENTS, "Lists events, newest first unless asked otherwise")
-                .about("`total` is counted up to 10,000. A page ends early once its payloads have 16 MiB together, and begins after at most 1,000,000 events.")
+                .about("Without a filter, and with `Status` alone, `total` is exact; with another filter it is counted up to 10,000 and `totalIsBounded` is true. A page ends early once its payloads have 16 MiB together, and begins after at most 1,000,000 events.")
                 .lists::<Shown>(FIELDS, "acceptedAt", OFFSET_MAX + 1)
                 .filter("Status", "Those in one state.", words::status_filter_schema())
                 .filter("DestinationUrlId", "Those that have a delivery to this destination.", openapi::id())
@@ -308,7 +308,10 @@ async fn list(State(desk): State<Arc<Desk>>, request: Request) -> Result<Respons
             items.push(item);
         }
     }
-    Ok(lists::answer(found.total, items))
+    Ok(match found.total {
+        Total::Kept(total) => lists::answer(total, items),
+        Total::Counted(total) => lists::answer_counted(total, items),
+    })
 }
 
 async fn theirs(desk: &Desk, person: &Person, id: EventId) -> Result<EventView, Refused> {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use url::form_urlencoded;
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema, Type},
+    openapi::{ArrayBuilder, Object, ObjectBuilder, Ref, RefOr, Schema, Type},
 };
 
 use super::answers::Refused;
@@ -111,6 +111,9 @@ impl Page {
 #[derive(Serialize)]
 pub struct Listed<T> {
     total: u64,
+    /// Whether there may be more than `total`.
+    #[serde(rename = "totalIsBounded", skip_serializing_if = "std::ops::Not::not")]
+    total_is_bounded: bool,
     items: Vec<T>,
 }
 
@@ -120,6 +123,7 @@ impl<T: ToSchema> PartialSchema for Listed<T> {
         ObjectBuilder::new()
             .property("total", ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)))
             .required("total")
+            .property("totalIsBounded", Object::with_type(Type::Boolean))
             .property("items", items)
             .required("items")
             .into()
@@ -138,7 +142,21 @@ impl<T: ToSchema> ToSchema for Listed<T> {
 }
 
 pub fn answer<T: Serialize>(total: u64, items: Vec<T>) -> Response {
-    Json(Listed { total, items }).into_response()
+    listed(total, false, items)
+}
+
+/// A page of a list of which no more than so many were counted.
+pub fn answer_counted<T: Serialize>(total: u64, items: Vec<T>) -> Response {
+    listed(total, true, items)
+}
+
+fn listed<T: Serialize>(total: u64, total_is_bounded: bool, items: Vec<T>) -> Response {
+    let listed = Listed {
+        total,
+        total_is_bounded,
+        items,
+    };
+    Json(listed).into_response()
 }
 
 /// Nothing comes before something; texts by their characters, which for times and ids is by age.

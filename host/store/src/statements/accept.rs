@@ -37,8 +37,10 @@ statements! {
     Sqlite INSERT_DELIVERY =
         "INSERT INTO delivery (id, event_id, tenant_id, endpoint_id, run, kind, content, headers) VALUES ($1, $2, $3, $4, $5, 'event', $6, $7)";
     Sqlite INSERT_DELIVERY_WORK =
-        "INSERT INTO delivery_work (delivery_id, tenant_id, endpoint_id, state, attempts, attempts_max, attempts_before, body_bytes, due_at, lease) \
-         VALUES ($1, $2, $3, 'waiting', 0, $4, 0, $5, $6, $7)";
+        "INSERT INTO delivery_work (delivery_id, tenant_id, endpoint_id, state, attempts, attempts_max, attempts_before, body_bytes, due_at, lease, siblings) \
+         VALUES ($1, $2, $3, 'waiting', 0, $4, 0, $5, $6, $7, $8)";
+    /// For an event with several deliveries, which all wait.
+    Sqlite INSERT_FAN_OUT = "INSERT INTO fan_out (event_id, tenant_id, fresh) VALUES ($1, $2, $3)";
 
     /// A batch of all these as one statement: one round trip, one commit. Of one key a batch holds one event, for an
     /// upsert may not meet a row of its own statement. `IS TRUE` keeps the planner from making a join of an `IN`: with
@@ -63,7 +65,12 @@ statements! {
              AS u (id, tenant_id, environment_id, source_kind, source_id, idempotency_key, event_type, content_type, headers, accepted_at, \
              payload, claims) \
            WHERE NOT u.claims OR (u.id IN (SELECT event_id FROM claimed)) IS TRUE \
-           RETURNING id), \
+           RETURNING id, tenant_id), \
+         counted AS ( \
+           INSERT INTO event_count (tenant_id, slot, accepted, pending) \
+           SELECT tenant_id, pg_backend_pid() % 64, COUNT(*), COUNT(*) FROM accepted GROUP BY tenant_id ORDER BY tenant_id \
+           ON CONFLICT (tenant_id, slot) DO UPDATE SET accepted = event_count.accepted + excluded.accepted, \
+             pending = event_count.pending + excluded.pending), \
          to_route AS ( \
            INSERT INTO route_work (event_id, tenant_id, sender_id, state, payload_bytes, due_at, failures, runs, held_under, lease) \
            SELECT u.event_id, u.tenant_id, u.sender_id, 'pending', u.payload_bytes, u.due_at, 0, 0, 0, u.lease \
@@ -82,10 +89,14 @@ statements! {
            FROM UNNEST($28::uuid[], $29::uuid[], $30::uuid[], $31::uuid[]) AS u (id, event_id, tenant_id, endpoint_id) \
            WHERE (u.event_id IN (SELECT id FROM accepted)) IS TRUE), \
          to_deliver AS ( \
-           INSERT INTO delivery_work (delivery_id, tenant_id, endpoint_id, state, attempts, attempts_max, attempts_before, body_bytes, due_at, lease) \
-           SELECT u.id, u.tenant_id, u.endpoint_id, 'waiting', 0, u.attempts_max, 0, u.body_bytes, u.due_at, u.lease \
-           FROM UNNEST($28::uuid[], $29::uuid[], $30::uuid[], $31::uuid[], $32::bigint[], $33::bigint[], $34::bigint[], $35::uuid[]) \
-             AS u (id, event_id, tenant_id, endpoint_id, attempts_max, body_bytes, due_at, lease) \
+           INSERT INTO delivery_work (delivery_id, tenant_id, endpoint_id, state, attempts, attempts_max, attempts_before, body_bytes, due_at, lease, siblings) \
+           SELECT u.id, u.tenant_id, u.endpoint_id, 'waiting', 0, u.attempts_max, 0, u.body_bytes, u.due_at, u.lease, u.siblings \
+           FROM UNNEST($28::uuid[], $29::uuid[], $30::uuid[], $31::uuid[], $32::bigint[], $33::bigint[], $34::bigint[], $35::uuid[], $40::bigint[]) \
+             AS u (id, event_id, tenant_id, endpoint_id, attempts_max, body_bytes, due_at, lease, siblings) \
+           WHERE (u.event_id IN (SELECT id FROM accepted)) IS TRUE), \
+         counted_of_each AS ( \
+           INSERT INTO fan_out (event_id, tenant_id, fresh) \
+           SELECT u.event_id, u.tenant_id, u.fresh FROM UNNEST($41::uuid[], $42::uuid[], $43::bigint[]) AS u (event_id, tenant_id, fresh) \
            WHERE (u.event_id IN (SELECT id FROM accepted)) IS TRUE) \
          SELECT id FROM accepted";
 

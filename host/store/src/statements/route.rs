@@ -44,10 +44,14 @@ statements! {
              AS u (id, event_id, tenant_id, endpoint_id, run, content, headers) \
            WHERE (u.event_id IN (SELECT event_id FROM decided)) IS TRUE), \
          to_deliver AS ( \
-           INSERT INTO delivery_work (delivery_id, tenant_id, endpoint_id, state, attempts, attempts_max, attempts_before, body_bytes, due_at, lease) \
-           SELECT u.id, u.tenant_id, u.endpoint_id, 'waiting', 0, u.attempts_max, 0, u.body_bytes, u.due_at, u.lease \
-           FROM UNNEST($25::uuid[], $26::uuid[], $27::uuid[], $28::uuid[], $32::bigint[], $33::bigint[], $34::bigint[], $35::uuid[]) \
-             AS u (id, event_id, tenant_id, endpoint_id, attempts_max, body_bytes, due_at, lease) \
+           INSERT INTO delivery_work (delivery_id, tenant_id, endpoint_id, state, attempts, attempts_max, attempts_before, body_bytes, due_at, lease, siblings) \
+           SELECT u.id, u.tenant_id, u.endpoint_id, 'waiting', 0, u.attempts_max, 0, u.body_bytes, u.due_at, u.lease, u.siblings \
+           FROM UNNEST($25::uuid[], $26::uuid[], $27::uuid[], $28::uuid[], $32::bigint[], $33::bigint[], $34::bigint[], $35::uuid[], $36::bigint[]) \
+             AS u (id, event_id, tenant_id, endpoint_id, attempts_max, body_bytes, due_at, lease, siblings) \
+           WHERE (u.event_id IN (SELECT event_id FROM decided)) IS TRUE), \
+         counted_of_each AS ( \
+           INSERT INTO fan_out (event_id, tenant_id, fresh) \
+           SELECT u.event_id, u.tenant_id, u.fresh FROM UNNEST($37::uuid[], $38::uuid[], $39::bigint[]) AS u (event_id, tenant_id, fresh) \
            WHERE (u.event_id IN (SELECT event_id FROM decided)) IS TRUE) \
          SELECT event_id FROM decided";
 

@@ -32,6 +32,18 @@ use super::{
 };
 
 /// Posts of a run; long enough to meet checkpoints.
+/// What triggers made of a history that was written in its end state.
+const FORGET_COUNTS: &str = "DELETE FROM event_count";
+/// Counts the history anew. None of its events has more than one delivery.
+const COUNT_EVENTS: &str = "INSERT INTO event_count (tenant_id, slot, accepted, pending, retrying, exhausted, rejected, cancelled) \
+    SELECT tenant_id, 0, SUM(accepted), SUM(pending), SUM(retrying), SUM(exhausted), SUM(rejected), SUM(cancelled) FROM ( \
+      SELECT tenant_id, COUNT(*) AS accepted, 0 AS pending, 0 AS retrying, 0 AS exhausted, 0 AS rejected, 0 AS cancelled FROM event GROUP BY tenant_id \
+      UNION ALL SELECT tenant_id, 0, SUM(CASE WHEN state <> 'dead-lettered' THEN 1 ELSE 0 END), 0, \
+        SUM(CASE WHEN state = 'dead-lettered' THEN 1 ELSE 0 END), 0, 0 FROM route_work GROUP BY tenant_id \
+      UNION ALL SELECT tenant_id, 0, SUM(CASE WHEN state = 'waiting' AND attempts = attempts_before THEN 1 ELSE 0 END), \
+        SUM(CASE WHEN state = 'waiting' AND attempts > attempts_before THEN 1 ELSE 0 END), SUM(CASE WHEN state = 'exhausted' THEN 1 ELSE 0 END), \
+        SUM(CASE WHEN state = 'rejected' THEN 1 ELSE 0 END), SUM(CASE WHEN state = 'cancelled' THEN 1 ELSE 0 END) FROM delivery_work GROUP BY tenant_id \
+      UNION ALL SELECT tenant_id, 0, 0, 0, 0, 0, COUNT(*) FROM decision WHERE outcome = 'dropped' GROUP BY tenant_id) counted GROUP BY tenant_id";
 const ACCEPT_POSTS: usize = 100_000;
 const ACCEPT_RUNS: usize = 5;
 const ACCEPT_OF_EMPTY_MIN: f64 = 0.9;
@@ -76,6 +88,8 @@ async fn one_database(settings: &Settings, kind: Kind, programs: &Programs, repo
     let mut bulk = Bulk::open(&prepared.place).await?;
     let crowd = crowd::make(&mut bulk, now).await?;
     let shown = history::write(&mut bulk, &crowd, settings.scale_events, now).await?;
+    bulk.run(FORGET_COUNTS).await?;
+    bulk.run(COUNT_EVENTS).await?;
     bulk.finish().await?;
     let bytes = prepared.place.bytes().await?.saturating_sub(bytes_before);
     report.notes.push(format!(
