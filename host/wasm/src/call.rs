@@ -232,7 +232,7 @@ mod tests {
     /// Runs the export `run` of a component given as text, with imports linked as an upload's are.
     fn run(text: &str, limits: CallLimits) -> Executed<()> {
         let engine = Engine::new(&Settings::default()).unwrap();
-        let component = Component::new(engine.runtime(), text).unwrap();
+        let component = Component::from_binary(engine.runtime(), &wat::parse_str(text).unwrap()).unwrap();
         let linker: Linker<State> = crate::link(engine.runtime(), &component).unwrap();
         let module = linker.instantiate_pre(&component).unwrap();
         let setup = Setup {

@@ -1,7 +1,8 @@
 //! The engine: how WebAssembly is compiled and where instances live.
 //!
 //! One engine serves every plugin of the process. It owns three things. The *configuration* turns off every proposal a
-//! router does not need, since the part of a runtime that is not reachable cannot be attacked. The *pool* holds the
+//! router does not need, since the part of a runtime that is not reachable cannot be attacked; an upload is compiled on the
+//! one thread that brought it, because compiling in parallel is not built in. The *pool* holds the
 //! memory of instances between runs, so that a fresh instance per event costs microseconds. The *ticker* is the one
 //! thread that moves the epoch, by which calls notice that their time is up; it shares its state with the seats of calls
 //! (`seats.rs`).
@@ -222,20 +223,16 @@ impl Drop for Inner {
 fn config(allocation: Allocation, seats: u32) -> Config {
     let mut config = Config::new();
     config
-        // Proposals no router needs. With threads or relaxed SIMD a run could not be repeated; memory64 has no bound to rely on.
+        // Proposals no router needs. With relaxed SIMD a run could not be repeated; memory64 has no bound to rely on. Threads,
+        // exceptions and typed references are not compiled in.
         .wasm_gc(false)
-        .wasm_function_references(false)
-        .wasm_exceptions(false)
         .gc_support(false)
-        .wasm_threads(false)
         .wasm_memory64(false)
         .wasm_relaxed_simd(false)
         .wasm_stack_switching(false)
         .concurrency_support(false)
         // The same event must give the same answer on every machine.
         .cranelift_nan_canonicalization(true)
-        // An upload is compiled on the thread that brought it: it must not take every core from routing.
-        .parallel_compilation(false)
         .epoch_interruption(true)
         .max_wasm_stack(STACK_BYTES_MAX)
         .wasm_backtrace_max_frames(None);
@@ -276,8 +273,6 @@ fn pool(seats: u32) -> PoolingAllocationConfig {
         .table_elements(TABLE_ELEMENTS_MAX)
         .max_core_instance_size(INSTANCE_BYTES_MAX)
         .max_component_instance_size(INSTANCE_BYTES_MAX)
-        .total_gc_heaps(0)
-        .total_stacks(0)
         .linear_memory_keep_resident(MEMORY_KEPT_BYTES)
         .table_keep_resident(TABLE_KEPT_BYTES)
         .max_unused_warm_slots(seats)
