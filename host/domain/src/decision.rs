@@ -32,7 +32,7 @@ pub enum Decision {
 /// Who gets what.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    /// Payloads that routes refer to by index, so that many routes can share one.
+    /// Payloads that routes refer to by index, so that many routes can share one. Each is named by a route.
     pub contents: Vec<Content>,
     /// The deliveries, at least one, each to another endpoint.
     pub routes: Vec<Route>,
@@ -168,6 +168,7 @@ fn check_plan(mut plan: Plan, candidates: usize, limits: &Limits) -> Result<Plan
     for (index, route) in plan.routes.iter_mut().enumerate() {
         check_route(index, route, plan.contents.len(), limits)?;
     }
+    check_contents_used(&plan)?;
     for (index, skip) in plan.skips.iter().enumerate() {
         check_text(Part::Skip(index), &[&skip.reason], limits.skip_reason_bytes_max)?;
     }
@@ -234,6 +235,18 @@ fn check_contents(contents: &[Content], limits: &Limits) -> Result<(), Refused> 
         }
     }
     Ok(())
+}
+
+/// Every content is named by a route. The indexes of routes have been checked before.
+fn check_contents_used(plan: &Plan) -> Result<(), Refused> {
+    let mut used = vec![false; plan.contents.len()];
+    for content in plan.routes.iter().filter_map(|route| route.content) {
+        used[content as usize] = true;
+    }
+    match used.iter().position(|used| !used) {
+        Some(content) => Err(Refused::ContentUnused { content }),
+        None => Ok(()),
+    }
 }
 
 fn check_route(route: usize, given: &mut Route, contents: usize, limits: &Limits) -> Result<(), Refused> {

@@ -70,6 +70,12 @@ pub enum Refused {
         /// How many contents there are.
         contents: usize,
     },
+    /// No route names a content. It would be stored with the event and sent to nobody.
+    #[error("no route names content {content}: leave it out")]
+    ContentUnused {
+        /// The first such content.
+        content: usize,
+    },
     /// A content's type is not a media type.
     #[error("content {content} has no valid content type: one such as application/json is expected")]
     ContentType {

@@ -187,7 +187,15 @@ fn contents_have_a_number_a_size_a_type_and_an_index() {
 
     let type_bytes = "application/json".len();
     let largest = Limits::CONTENTS_BYTES_MAX - type_bytes;
-    assert!(checked(Decision::Deliver(with(vec![content(largest)]))).is_ok());
+    let used = Plan {
+        routes: vec![Route {
+            content: Some(0),
+            ..route(0)
+        }],
+        ..with(vec![content(largest)])
+    };
+    assert!(checked(Decision::Deliver(used)).is_ok());
+    assert_eq!(refused(with(vec![content(largest)])), Refused::ContentUnused { content: 0 });
     let max_bytes = Limits::CONTENTS_BYTES_MAX;
     assert_eq!(
         refused(with(vec![content(largest + 1)])),
@@ -433,6 +441,8 @@ proptest! {
         prop_assert_eq!(endpoints.len(), named);
         prop_assert!(endpoints.iter().all(|endpoint| *endpoint < candidates));
         prop_assert!(!plan.routes.is_empty());
+        let named = |content: usize| plan.routes.iter().any(|route| route.content == u32::try_from(content).ok());
+        prop_assert!((0..plan.contents.len()).all(named));
         for route in &plan.routes {
             prop_assert!(route.content.is_none_or(|content| (content as usize) < plan.contents.len()));
             prop_assert!(route.delay <= Limits::DELAY_MAX);
