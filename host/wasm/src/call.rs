@@ -4,6 +4,10 @@
 //! in it would reach the next one; a fresh one costs a few microseconds. Everything a run may see arrives with its
 //! [`Setup`], so the same set-up gives the same run.
 //!
+//! The meters are read at each epoch tick, at each host call, and when the guest has answered. Ticks alone are not enough: compiled
+//! code notices them where functions begin and loops turn, and a function may call the host a hundred thousand times in a straight
+//! line. Host calls are watched by wasmtime's call hook, so that no import can be forgotten.
+//!
 //! How a run ended is read from marks and types, never from the text of an error: the meters of `limits.rs` first, then
 //! what the host's own functions said, then the trap.
 
@@ -12,11 +16,11 @@ use std::time::Duration;
 
 use hookyard_domain::failure::{FailureClass, PluginFailure};
 use wasmtime::component::{Instance, InstancePre};
-use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, Trap, UpdateDeadline};
+use wasmtime::{CallHook, PoolConcurrencyLimitError, Store, StoreContextMut, Trap, UpdateDeadline};
 
 use super::ambient::{Clock, Random};
 use super::engine::Engine;
-use super::limits::{CallLimits, Denied, Limiter, Meter, Overrun};
+use super::limits::{CallLimits, Denied, HOST_CALL_BYTES_MAX, Limiter, Meter, Overrun};
 use super::log::{Log, LogLine};
 use super::wasi::{self, Handles};
 
@@ -26,8 +30,8 @@ pub(super) struct Setup {
     pub(super) config: Arc<str>,
     pub(super) received_at_ms: u64,
     pub(super) seed: u64,
-    /// Bytes one host call, or the answer, may carry out of the guest.
-    pub(super) handed_over_bytes_max: usize,
+    /// Bytes the answer may carry out of the guest; a host call has its own bound, [`HOST_CALL_BYTES_MAX`].
+    pub(super) answer_bytes_max: usize,
 }
 
 /// What the functions a guest imports work on.
@@ -40,7 +44,13 @@ pub(super) struct State {
     limiter: Limiter,
     meter: Meter,
     overrun: Option<Overrun>,
+    answer_bytes_max: usize,
 }
+
+/// Ends the run at the host call that found its time used up; the mark in the state says which time.
+#[derive(Debug, thiserror::Error)]
+#[error("the time of the call is used up")]
+struct TimeUsedUp;
 
 /// A run that has ended.
 pub(super) struct Executed<R> {
@@ -65,16 +75,20 @@ pub(super) fn execute<R>(
     act: impl FnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<R>,
 ) -> Executed<R> {
     let _seat = engine.take_seat();
-    let handed_over_bytes_max = setup.handed_over_bytes_max;
     let mut store = Store::new(engine.runtime(), State::new(setup));
     store.limiter(|state| &mut state.limiter);
-    store.set_hostcall_fuel(handed_over_bytes_max);
+    store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
+    store.call_hook(at_crossing);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(at_tick);
     let outcome = module.instantiate(&mut store).and_then(|instance| act(&mut store, &instance));
     let (cpu, wall) = (store.data().meter.cpu(), store.data().meter.wall());
     let state = store.into_data();
-    let (limits, overrun, denied) = (state.meter.limits(), state.overrun, state.limiter.denied());
+    let limits = state.meter.limits();
+    // An answer that came too late by processor time is refused, or how often the meter was read would decide. One that came
+    // too late on the wall is taken: the plugin is not to blame, and the work is done.
+    let late = (cpu > limits.cpu_budget).then_some(Overrun::CpuBudget);
+    let (overrun, denied) = (state.overrun, state.limiter.denied());
     let memory_bytes_peak = state.limiter.memory_bytes_peak();
     let (log, log_dropped, last_error) = state.log.finish();
     let result = outcome.map_err(|error| {
@@ -83,6 +97,7 @@ pub(super) fn execute<R>(
             .or_else(|| denied.map(over_memory));
         mark.unwrap_or_else(|| verdict(&error, last_error))
     });
+    let result = result.and_then(|answer| late.map_or(Ok(answer), |overrun| Err(over_time(overrun, limits))));
     Executed {
         result,
         cpu,
@@ -104,8 +119,32 @@ impl State {
             limiter: Limiter::new(setup.limits.memory_bytes_max),
             meter: Meter::start(setup.limits),
             overrun: None,
+            answer_bytes_max: setup.answer_bytes_max,
         }
     }
+}
+
+/// Called wherever control passes between guest and host. Before each host call the meter is read. The allowance of what may be
+/// read out of the guest is that of a host call, except after the guest has returned, which is when its answer is read. A return
+/// from a guest's allocator inside a host call gives the large allowance, too, but nothing is read there before the next crossing.
+fn at_crossing(mut store: StoreContextMut<'_, State>, crossing: CallHook) -> wasmtime::Result<()> {
+    match crossing {
+        CallHook::CallingHost => {
+            let state = store.data_mut();
+            // The first mark stays: unwinding may cross again.
+            state.overrun = state.overrun.or_else(|| state.meter.overrun_at_host_call());
+            if state.overrun.is_some() {
+                return Err(TimeUsedUp.into());
+            }
+            store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
+        }
+        CallHook::CallingWasm | CallHook::ReturningFromHost => store.set_hostcall_fuel(HOST_CALL_BYTES_MAX),
+        CallHook::ReturningFromWasm => {
+            let answer_bytes_max = store.data().answer_bytes_max;
+            store.set_hostcall_fuel(answer_bytes_max);
+        }
+    }
+    Ok(())
 }
 
 fn at_tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
@@ -181,7 +220,13 @@ fn verdict(error: &wasmtime::Error, last_error: Option<String>) -> PluginFailure
     failure(
         FailureClass::OutputRefused,
         "answer-not-readable",
-        with_cause(last_error, &format!("{error:#}")),
+        with_cause(
+            last_error,
+            &format!(
+                "handed over what cannot be read, or more than {} KiB in a host call, or more than an answer may hold: {error:#}",
+                HOST_CALL_BYTES_MAX >> 10
+            ),
+        ),
     )
 }
 
@@ -240,7 +285,7 @@ mod tests {
             config: "{}".into(),
             received_at_ms: 0,
             seed: 0,
-            handed_over_bytes_max: 1 << 20,
+            answer_bytes_max: 1 << 20,
         };
         execute(&engine, &module, setup, |store, instance| {
             let run = instance.get_typed_func::<(), ()>(&mut *store, "run").map_err(TypesDiffer)?;
@@ -347,5 +392,119 @@ mod tests {
             (core instance $i (instantiate $m))
             (func (export "run") (param "n" u32) (canon lift (core func $i "run"))))"#;
         assert_eq!(run(component, generous()).result.unwrap_err().class, FailureClass::Contract);
+    }
+
+    /// Calls of the host in a straight line: nothing in them begins a function or turns a loop, so no tick is noticed.
+    const CALLS: usize = 70_000;
+
+    /// Enough for a machine with other things to do. Without a meter in host calls the log lines alone took 32 seconds.
+    const BUDGET: Duration = Duration::from_millis(20);
+    const SLACK: Duration = Duration::from_millis(150);
+
+    fn ends_with_its_budget(cpu_budget: Duration, component: &str) {
+        let limits = CallLimits {
+            cpu_budget,
+            memory_bytes_max: 64 << 20,
+            ..generous()
+        };
+        let run = run(component, limits);
+        assert_eq!(run.result.unwrap_err().class, FailureClass::CpuBudget);
+        assert!(run.cpu < cpu_budget + SLACK, "{:?}", run.cpu);
+    }
+
+    /// A component that writes log lines of `units` UTF-16 units, `calls` times in a straight line.
+    fn logging(units: usize, calls: usize) -> String {
+        let call = format!("i32.const 4 i32.const 0 i32.const {units} i32.const 0 i32.const 0 call $log ");
+        format!(
+            r#"(component
+                (import "hookyard:plugin/log@0.1.0" (instance $log
+                    (type $l (enum "trace" "debug" "info" "warn" "error"))
+                    (export "level" (type $level (eq $l)))
+                    (export "write" (func (param "level" $level) (param "message" string)
+                        (param "fields" (list (tuple string string)))))))
+                (core module $memory (memory (export "memory") 400))
+                (core instance $memory (instantiate $memory))
+                (alias core export $memory "memory" (core memory $bytes))
+                (core func $write (canon lower (func $log "write") (memory $bytes) string-encoding=utf16))
+                (core module $m (import "log" "write" (func $log (param i32 i32 i32 i32 i32)))
+                    (func (export "run") {}))
+                (core instance $i (instantiate $m (with "log" (instance (export "write" (func $write))))))
+                (func (export "run") (canon lift (core func $i "run"))))"#,
+            call.repeat(calls)
+        )
+    }
+
+    #[test]
+    fn log_lines_in_a_straight_line_end_with_the_budget() {
+        ends_with_its_budget(BUDGET, &logging(HOST_CALL_BYTES_MAX / 2, CALLS));
+    }
+
+    #[test]
+    fn a_host_call_reads_no_more_than_its_bound() {
+        let limits = CallLimits {
+            memory_bytes_max: 64 << 20,
+            ..generous()
+        };
+        let failure = run(&logging(12 << 20, 1), limits).result.unwrap_err();
+        assert_eq!(failure.class, FailureClass::OutputRefused);
+        assert!(failure.message.contains("256 KiB in a host call"), "{failure}");
+        assert!(run(&logging(HOST_CALL_BYTES_MAX / 2, 1), limits).result.is_ok());
+    }
+
+    #[test]
+    fn random_bytes_in_a_straight_line_end_with_the_budget() {
+        let call = "i64.const 65536 i32.const 8 call $random ".repeat(CALLS);
+        ends_with_its_budget(
+            BUDGET,
+            &format!(
+                r#"(component
+                (import "wasi:random/random@0.2.6" (instance $r
+                    (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))
+                (core module $memory (memory (export "memory") 400)
+                    (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 64))
+                (core instance $memory (instantiate $memory))
+                (alias core export $memory "memory" (core memory $bytes))
+                (alias core export $memory "realloc" (core func $realloc))
+                (core func $random (canon lower (func $r "get-random-bytes") (memory $bytes) (realloc $realloc)))
+                (core module $m (import "r" "random" (func $random (param i64 i32))) (func (export "run") {call}))
+                (core instance $i (instantiate $m (with "r" (instance (export "random" (func $random))))))
+                (func (export "run") (canon lift (core func $i "run"))))"#
+            ),
+        );
+    }
+
+    #[test]
+    fn looks_at_the_clock_in_a_straight_line_end_with_the_budget() {
+        let call = "call $now drop ".repeat(CALLS);
+        // Such a call takes about a tenth of a microsecond.
+        let budget = Duration::from_millis(2);
+        ends_with_its_budget(
+            budget,
+            &format!(
+                r#"(component
+                (import "wasi:clocks/monotonic-clock@0.2.6" (instance $c (export "now" (func (result u64)))))
+                (core func $now (canon lower (func $c "now")))
+                (core module $m (import "c" "now" (func $now (result i64))) (func (export "run") {call}))
+                (core instance $i (instantiate $m (with "c" (instance (export "now" (func $now))))))
+                (func (export "run") (canon lift (core func $i "run"))))"#
+            ),
+        );
+    }
+
+    #[test]
+    fn fills_of_memory_in_a_straight_line_end_with_the_budget() {
+        let fill = "i32.const 0 i32.const 1 i32.const 26214400 memory.fill ".repeat(CALLS);
+        ends_with_its_budget(BUDGET, &lifted(&format!(r#"(memory 400) (func (export "run") {fill})"#)));
+    }
+
+    #[test]
+    fn an_answer_after_the_budget_is_refused() {
+        // It is over before any tick, so only the look after the run can see it.
+        let core = r#"(func (export "run"))"#;
+        let limits = CallLimits {
+            cpu_budget: Duration::ZERO,
+            ..generous()
+        };
+        assert_eq!(run(&lifted(core), limits).result.unwrap_err().class, FailureClass::CpuBudget);
     }
 }

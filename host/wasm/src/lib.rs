@@ -172,7 +172,7 @@ impl Engine {
             config,
             received_at_ms: 0,
             seed: 0,
-            handed_over_bytes_max: CHECK_ANSWER_BYTES_MAX,
+            answer_bytes_max: CHECK_ANSWER_BYTES_MAX,
         }
     }
 }
@@ -222,7 +222,7 @@ impl Module {
             config: Arc::clone(&call.config),
             received_at_ms: call.event.received_at_ms,
             seed: call.seed,
-            handed_over_bytes_max: engine.settings().output_bytes_max.saturating_add(ANSWER_OVERHEAD_BYTES_MAX),
+            answer_bytes_max: engine.settings().output_bytes_max.saturating_add(ANSWER_OVERHEAD_BYTES_MAX),
         };
         let Executed {
             result,

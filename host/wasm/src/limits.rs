@@ -37,6 +37,15 @@ pub const WALL_CAP_DEFAULT: Duration = Duration::from_secs(2);
 /// Linear memory of one call, unless the operator says otherwise.
 pub const MEMORY_BYTES_DEFAULT: usize = 32 << 20;
 
+/// Bytes one host call may read out of the guest. The largest thing a guest has reason to hand over while it runs is a log
+/// line, of which 1 KiB is kept, or what an output stream says it takes at once, 64 KiB. Decoding this much UTF-16 takes about a
+/// millisecond; it is the one bounded call that a run may take beyond its budget and a tick.
+pub(super) const HOST_CALL_BYTES_MAX: usize = 256 << 10;
+
+/// How often host calls look at the meter. Reading the processor time of a thread is a system call, the clock on the wall is not,
+/// and no more processor time than this can have passed while it has not.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
 /// What one call may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallLimits {
@@ -140,14 +149,17 @@ pub(super) struct Meter {
     limits: CallLimits,
     cpu_at_start: Duration,
     started: Instant,
+    looked_at: Instant,
 }
 
 impl Meter {
     pub(super) fn start(limits: CallLimits) -> Self {
+        let started = Instant::now();
         Self {
             limits,
             cpu_at_start: thread_cpu_time(),
-            started: Instant::now(),
+            started,
+            looked_at: started,
         }
     }
 
@@ -161,6 +173,16 @@ impl Meter {
 
     pub(super) fn limits(&self) -> CallLimits {
         self.limits
+    }
+
+    /// Like [`Meter::overrun`], but looks once a millisecond at most: cheap enough for every host call.
+    pub(super) fn overrun_at_host_call(&mut self) -> Option<Overrun> {
+        let now = Instant::now();
+        if now.duration_since(self.looked_at) < LOOK_EVERY {
+            return None;
+        }
+        self.looked_at = now;
+        self.overrun()
     }
 
     /// Says which limit has been passed, processor time first: a busy plugin on a starved machine passes both, and it

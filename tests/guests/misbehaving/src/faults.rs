@@ -19,8 +19,8 @@ const BOMB_PIECE_BYTES: usize = 1 << 20;
 /// Lines of [`flood_log`]: with any budget the host drops lines long before.
 const FLOOD_LINES: u32 = 3_000_000;
 
-/// Bytes of the line that [`write_huge_log_line`] writes.
-const HUGE_LINE_BYTES: usize = 8 << 20;
+/// Bytes of the line that [`write_huge_log_line`] writes: far more than is kept, and less than the host refuses to read.
+const HUGE_LINE_BYTES: usize = 200 << 10;
 
 pub(crate) fn loop_endlessly() -> Decision {
     let mut turns = 0_u64;

@@ -64,7 +64,7 @@ pub enum Mode {
 
     /// Writes three million log lines, then passes.
     LogFlood,
-    /// Writes one log line of 8 MB, then passes.
+    /// Writes one log line of 200 KiB, then passes.
     HugeLogLine,
     /// Prints to standard output and error, then passes.
     Print,
