@@ -5,7 +5,7 @@
 //! running service is needed, and none is changed.
 //!
 //! Reading order: this file is the command line; `steps` is what `test` runs, `demo` and `bench` start the programs
-//! of the same name, `guests` builds plugins, `postgres` runs a cluster for as long as one command takes. All of them use
+//! of the same name, `deny` judges dependencies, `guests` builds plugins, `postgres` runs a cluster for as long as one command takes. All of them use
 //! `workspace`, which knows where things are, `debian`, which installs what is missing, and `foreground`, which runs a child so that Ctrl-C leaves nothing behind.
 //!
 //! What it refuses to know: anything about the server itself. It depends on no other package of the workspace, so
@@ -14,6 +14,7 @@
 mod bench;
 mod debian;
 mod demo;
+mod deny;
 mod foreground;
 mod guests;
 mod postgres;
@@ -44,7 +45,7 @@ struct Arguments {
 enum Task {
     /// Builds server and plugins, starts a server on embedded SQLite and shows events on their way; Ctrl-C stops it.
     Demo(Demo),
-    /// Runs every check, in this order: fmt, guests, clippy, docs, test, demo. Stops at the first that fails.
+    /// Runs every check, in this order: fmt, deny, guests, clippy, docs, test, demo. Stops at the first that fails.
     ///
     /// The tests run on SQLite and on a private PostgreSQL cluster that lives as long as they do.
     Test {

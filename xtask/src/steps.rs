@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 
 use crate::demo::Demo;
+use crate::deny;
 use crate::foreground::Foreground;
 use crate::guests;
 use crate::postgres::{Cluster, URL_VARIABLE};
@@ -20,6 +21,8 @@ use crate::workspace::Workspace;
 pub(crate) enum Step {
     /// The format of the code.
     Fmt,
+    /// Licences, bans, sources and known vulnerabilities of the dependencies.
+    Deny,
     /// The plugins and the guests of the suites build.
     Guests,
     /// Clippy, native and for the guests' target; a warning is an error.
@@ -45,6 +48,7 @@ impl Step {
     fn run(self, workspace: &Workspace, foreground: &Foreground) -> anyhow::Result<()> {
         match self {
             Self::Fmt => foreground.run(workspace.cargo().args(["fmt", "--all", "--check"]))?,
+            Self::Deny => deny::run(workspace, foreground)?,
             Self::Guests => {
                 guests::build(workspace, foreground)?;
             }
@@ -135,7 +139,18 @@ mod tests {
     #[test]
     fn without_a_choice_every_step_runs_in_order() {
         let all = Step::chosen(&[]);
-        assert_eq!(all, [Step::Fmt, Step::Guests, Step::Clippy, Step::Docs, Step::Test, Step::Demo]);
+        assert_eq!(
+            all,
+            [
+                Step::Fmt,
+                Step::Deny,
+                Step::Guests,
+                Step::Clippy,
+                Step::Docs,
+                Step::Test,
+                Step::Demo
+            ]
+        );
         assert!(all.is_sorted());
     }
 
