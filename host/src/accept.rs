@@ -247,10 +247,13 @@ impl Accept {
         let (decided, fan_out) = ruling.into_rows(&*self.deliveries, event, 0, event.accepted_at);
         let ids = decided.deliveries.iter().map(|delivery| delivery.id).collect();
         let (answer, answered) = oneshot::channel();
-        let deliveries = Arc::clone(&self.deliveries);
+        let (deliveries, metrics, word) = (Arc::clone(&self.deliveries), Arc::clone(&self.metrics), decided.outcome.as_str());
         let done = Box::new(move |outcome: Result<Accepted, Error>| {
             match &outcome {
-                Ok(Accepted::New) => fan_out.committed(&*deliveries),
+                Ok(Accepted::New) => {
+                    metrics.events_decided.inc("outcome", word);
+                    fan_out.committed(&*deliveries);
+                }
                 Ok(Accepted::Existing(_)) | Err(_) => fan_out.abandoned(&*deliveries),
             }
             drop(memory);

@@ -3,6 +3,8 @@
 //! Starting: store, leases, configuration, plugins, then the stages from last to first, then the listener, so that
 //! whatever a stage hands on finds a taker. Stopping goes the other way.
 
+mod observe;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
@@ -11,6 +13,7 @@ use hookyard_domain::Timestamp;
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use self::observe::watcher;
 use crate::{
     accept::Accept,
     clock::Clock,
@@ -48,6 +51,7 @@ const FLUSH_MAX: Duration = Duration::from_secs(10);
 /// A running server.
 pub struct App {
     server: Server,
+    operations: Option<Server>,
     store: Store,
     lanes: LaneTasks,
     edge: Edge,
@@ -71,7 +75,9 @@ impl App {
         let store = open_store(&config.database, config.seal.clone(), now).await?;
         store.claim_key().await.context("cannot keep the secret key's check")?;
         store.register_node(now, config.lease).await.context("cannot register this node")?;
-        let (store, lanes) = store.start_lanes(&config.database)?;
+        let metrics = Arc::new(Metrics::default());
+        metrics.build_info.set("version", env!("CARGO_PKG_VERSION"), 1.0);
+        let (store, lanes) = store.watched(watcher(Arc::clone(&metrics))).start_lanes(&config.database)?;
 
         let configuration = Arc::new(Configuration::default());
         configuration.refresh(&store).await.context("cannot read the configuration")?;
@@ -86,6 +92,7 @@ impl App {
             installed: Arc::clone(&installed),
             configuration: Arc::clone(&configuration),
             clock: clock.clone(),
+            metrics: Arc::clone(&metrics),
         });
         let closing = CancellationToken::new();
         // Before the first event, so that none is held for want of a version that lies ready.
@@ -95,7 +102,6 @@ impl App {
             folder.offer_files(&closing).await;
         }
 
-        let metrics = Arc::new(Metrics::default());
         let egress = Egress::new(config.addresses.clone(), config.attempt_deadline)?;
         let blocked = store.breakers().await.context("cannot read which endpoints are left alone")?;
         let deliver = Deliver::start(
@@ -111,7 +117,7 @@ impl App {
         let route = Route::start(route::Parts {
             store: store.clone(),
             configuration: Arc::clone(&configuration),
-            installed,
+            installed: Arc::clone(&installed),
             deliveries: Arc::clone(&deliveries),
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),
@@ -142,7 +148,7 @@ impl App {
             configuration: Arc::clone(&configuration),
             store: store.without_lanes(),
             intake: Intake::new(config.body_bytes_max),
-            metrics,
+            metrics: Arc::clone(&metrics),
             clock: clock.clone(),
             trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             registration: config.registration,
@@ -151,6 +157,16 @@ impl App {
         };
 
         let tasks = TaskTracker::new();
+        let observed = observe::Observed {
+            store: store.without_lanes(),
+            configuration: Arc::clone(&configuration),
+            installed,
+            route: route.clone(),
+            deliver: deliver.clone(),
+            clock: clock.clone(),
+            metrics,
+        };
+        tasks.spawn(observe::observe(observed, closing.clone()));
         tasks.spawn(plugins.clone().follow(closing.clone()));
         if let Some(folder) = folder {
             tasks.spawn(folder.follow(closing.clone()));
@@ -175,9 +191,17 @@ impl App {
         let server = Server::start(config.listen, http::router(&edge))
             .await
             .with_context(|| format!("cannot listen on {}", config.listen))?;
+        let operations = match config.operations_listen {
+            Some(listen) => {
+                let server = Server::start(listen, http::operations_router(&edge)).await;
+                Some(server.with_context(|| format!("cannot listen on {listen} for operators"))?)
+            }
+            None => None,
+        };
         tracing::info!(address = %server.address(), database = store.kind(), allocation = engine.allocation().as_str(), "hookyard is ready");
         Ok(Self {
             server,
+            operations,
             store,
             lanes,
             edge,
@@ -195,6 +219,11 @@ impl App {
         self.server.address()
     }
 
+    /// Where the operators' listener is.
+    pub fn operations_address(&self) -> Option<SocketAddr> {
+        self.operations.as_ref().map(Server::address)
+    }
+
     /// What the server's dialects work with, for a dialect that is served elsewhere. It is to be dropped before the
     /// server stops: whoever holds it can still accept.
     pub fn edge(&self) -> &Edge {
@@ -206,6 +235,9 @@ impl App {
     pub async fn stop(self) {
         self.server.stop().await;
         self.closing.cancel();
+        if let Some(operations) = self.operations {
+            operations.stop().await;
+        }
         self.tasks.close();
         self.tasks.wait().await;
         let store = self.store.without_lanes();

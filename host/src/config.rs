@@ -29,6 +29,8 @@ pub struct Config {
     pub database: Location,
     pub seal: SealKey,
     pub listen: SocketAddr,
+    /// Where the metrics are open, and health too: a network of the operators'.
+    pub operations_listen: Option<SocketAddr>,
     /// Watched for `<tenant>/<plugin>.wasm`.
     pub plugins: Option<PathBuf>,
     pub addresses: AddressPolicy,

@@ -91,6 +91,7 @@ impl Builder {
             database: database.location(),
             seal: seal_key(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            operations_listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
             plugins: Some(plugins.clone()),
             addresses: AddressPolicy {
                 loopback: Loopback::AllowedForTests,
@@ -123,6 +124,7 @@ impl Builder {
         let mut host = TestHost {
             app: None,
             client: None,
+            operations: None,
             clock,
             config,
             store,
@@ -143,6 +145,7 @@ impl Builder {
 pub struct TestHost {
     app: Option<App>,
     client: Option<Client>,
+    operations: Option<Client>,
     clock: Clock,
     config: Config,
     store: Store,
@@ -172,12 +175,15 @@ impl TestHost {
             .await
             .unwrap_or_else(|error| panic!("the server does not start: {error:#}"));
         self.client = Some(Client::new(&format!("http://{}", app.address()), self.tenants.clone()));
+        let operations = app.operations_address();
+        self.operations = operations.map(|address| Client::new(&format!("http://{address}"), BTreeMap::new()));
         self.app = Some(app);
     }
 
     /// Stops the server as a signal would. The database stays.
     pub async fn stop(&mut self) {
         self.client = None;
+        self.operations = None;
         if let Some(app) = self.app.take() {
             app.stop().await;
         }
@@ -204,6 +210,14 @@ impl TestHost {
     /// When the server is stopped.
     pub fn client(&self) -> &Client {
         self.client.as_ref().expect("the server runs")
+    }
+
+    /// A client of the operators' listener.
+    ///
+    /// # Panics
+    /// When the server is stopped, or was configured without one.
+    pub fn operations(&self) -> &Client {
+        self.operations.as_ref().expect("the server has a listener for operators")
     }
 
     pub fn ingest_url(&self, token: &str) -> String {

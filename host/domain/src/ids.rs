@@ -50,6 +50,12 @@ macro_rules! ids {
                 pub fn new_v7(at: Timestamp, random: [u8; 10]) -> Self {
                     Self(uuid_v7(at, random))
                 }
+
+                /// The millisecond it was made in (RFC 9562, section 5.7).
+                pub fn made_at(self) -> Timestamp {
+                    let millis = self.0.as_u128() >> 80;
+                    Timestamp::EPOCH.plus(std::time::Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
+                }
             }
 
             impl fmt::Display for $Name {

@@ -23,6 +23,9 @@ pub(super) struct Serve {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, env = "HOOKYARD_LISTEN", default_value = "127.0.0.1:5143", value_name = "ADDRESS")]
     listen: SocketAddr,
+    /// Address of the operators' listener, which serves /metrics and /health without a token; keep it off public networks
+    #[arg(long, env = "HOOKYARD_OPERATIONS_LISTEN", value_name = "ADDRESS")]
+    operations_listen: Option<SocketAddr>,
     /// Folder watched for TENANT/PLUGIN.wasm. Default: plugins in the data folder
     #[arg(long, env = "HOOKYARD_PLUGINS_DIR", value_name = "DIR")]
     plugins_dir: Option<PathBuf>,
@@ -97,6 +100,7 @@ impl Serve {
             dashboard_origin: self.dashboard_origin,
             search_every: SEARCH_EVERY_DEFAULT,
             listen: self.listen,
+            operations_listen: self.operations_listen,
             plugins: Some(plugins),
             addresses: AddressPolicy {
                 loopback: if self.allow_loopback_for_tests {
@@ -122,6 +126,9 @@ impl Serve {
         let app = App::start(config, Clock::default()).await?;
         // For whoever started us with port 0.
         say!("listening on http://{}", app.address());
+        if let Some(operations) = app.operations_address() {
+            say!("operations on http://{operations}");
+        }
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

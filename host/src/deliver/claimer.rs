@@ -57,6 +57,7 @@ enum Task {
 pub(super) async fn run(deliver: Deliver) {
     let mut next_look = Instant::now();
     while !deliver.is_closing() {
+        deliver.0.metrics.pulses.delivery.beat();
         let rest = match round(&deliver, &mut next_look).await {
             Ok(Claimed::MoreMayBeDue) => continue,
             Ok(Claimed::Enough) => REST,

@@ -36,7 +36,7 @@ use self::{
     breakers::Breakers,
     journal::Journal,
     sending::Sending,
-    window::{TableHolds, Window},
+    window::{Census, TableHolds, Window},
 };
 use crate::{
     clock::Clock,
@@ -166,6 +166,11 @@ impl Deliver {
 
     async fn keep_breakers(self) {
         self.0.breakers.write(&self.0.store, &self.0.clock, &self.0.ended).await;
+    }
+
+    /// What this node has in memory, counted.
+    pub fn census(&self) -> Census {
+        self.with_window(|window| window.census())
     }
 
     /// Forgets everything queued: this node's leases have been given to others.

@@ -93,6 +93,19 @@ pub enum Became {
     Working,
 }
 
+/// What the window holds, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Census {
+    /// Deliveries with a place.
+    pub held: usize,
+    /// Workers, each with one attempt.
+    pub in_flight: usize,
+    /// Endpoints by their breakers.
+    pub passing: usize,
+    pub blocked: usize,
+    pub probing: usize,
+}
+
 /// Whether the table may now be asked for more of an endpoint's work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableHolds {
@@ -210,6 +223,23 @@ impl Window {
 
     pub fn holds(&self, delivery: DeliveryId) -> bool {
         self.held.contains(&delivery)
+    }
+
+    pub fn census(&self) -> Census {
+        let mut census = Census {
+            held: self.held.len(),
+            ..Census::default()
+        };
+        for queue in self.queues.values() {
+            census.in_flight += queue.workers;
+            match queue.breaker.as_ref().map(Breaker::state) {
+                Some(State::Passing { .. }) => census.passing += 1,
+                Some(State::Blocked { .. }) => census.blocked += 1,
+                Some(State::Probing) => census.probing += 1,
+                None => {}
+            }
+        }
+        census
     }
 
     /// Takes out all that waits for one endpoint. The places are to be freed.

@@ -95,8 +95,16 @@ impl Deliver {
         }
         let settlement = judge(endpoint, &delivery, made.outcome, now);
         let duration_us = i64::try_from(begun.elapsed().as_micros()).unwrap_or(i64::MAX);
-        self.settle(endpoint, delivery, settlement, made.into_record(started_at, duration_us), now)
-            .await;
+        let outcome = made.outcome;
+        self.settle(
+            endpoint,
+            delivery,
+            settlement,
+            outcome,
+            made.into_record(started_at, duration_us),
+            now,
+        )
+        .await;
     }
 
     /// Tells the window when the attempt has lasted long, while it goes on.
@@ -111,7 +119,15 @@ impl Deliver {
         }
     }
 
-    async fn settle(&self, endpoint: &Endpoint, delivery: HeldDelivery, settlement: Settlement, attempt: Attempt, now: Timestamp) {
+    async fn settle(
+        &self,
+        endpoint: &Endpoint,
+        delivery: HeldDelivery,
+        settlement: Settlement,
+        outcome: Outcome,
+        attempt: Attempt,
+        now: Timestamp,
+    ) {
         let state = settlement.state();
         let settle = Settle {
             delivery: delivery.id,
@@ -125,6 +141,8 @@ impl Deliver {
             attempt,
         };
         self.0.journal.attempt(endpoint, &delivery, &settle, now);
+        let took = Duration::from_micros(u64::try_from(settle.attempt.duration_us).unwrap_or(0));
+        let failed_by = failure_class(outcome);
         let (endpoint, id, due_at) = (delivery.endpoint, delivery.id, settle.due_at);
         // Weak, for this waits in the store's commit lane while the database is away, and the lane ends when nobody holds
         // the store any more.
@@ -139,7 +157,12 @@ impl Deliver {
             }
             let Some(deliver) = stage.upgrade().map(Deliver) else { return };
             if matches!(outcome, Ok(SettleOutcome::Settled)) {
-                deliver.0.metrics.attempts.inc("delivery", state.as_str());
+                let metrics = &deliver.0.metrics;
+                metrics.attempts.inc("delivery", state.as_str());
+                metrics.attempt_seconds.observe(took);
+                if let Some(class) = failed_by {
+                    metrics.attempts_failed.inc("class", class);
+                }
             }
             if state == DeliveryState::Waiting {
                 deliver.note(endpoint, due_at);
@@ -163,6 +186,18 @@ impl Deliver {
         for delivery in deliveries {
             self.forget(delivery.endpoint, delivery.id);
         }
+    }
+}
+
+/// The word for a failure in the metrics.
+const fn failure_class(outcome: Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Status(200..=299) => None,
+        Outcome::Status(300..=399) => Some("status-3xx"),
+        Outcome::Status(400..=499) => Some("status-4xx"),
+        Outcome::Status(500..=599) => Some("status-5xx"),
+        Outcome::Status(_) => Some("status-other"),
+        Outcome::Error(class) => Some(class.as_str()),
     }
 }
 

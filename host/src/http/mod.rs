@@ -83,13 +83,17 @@ pub fn router(edge: &Edge) -> ByCredential {
     let (hooksentry, of_hooksentry) = hooksentry::router(edge);
     // Some tools send their token with everything, so the documents are beside our own API too.
     let documents = openapi::router(vec![of_hooksentry, native::document()], edge.dashboard_origin.as_ref());
-    let own = own.merge(documents);
+    let own = own.merge(documents).merge(metrics::guarded(edge));
     let dialects = Router::new()
         .merge(health::router(edge))
-        .merge(metrics::router(edge))
         .merge(hooksentry)
         .fallback_service(own.clone());
     ByCredential { own, dialects }
+}
+
+/// What the operators' listener serves: no credential is asked for, for it is on a network of theirs.
+pub fn operations_router(edge: &Edge) -> Router {
+    Router::new().merge(health::router(edge)).merge(metrics::open(edge))
 }
 
 /// Hookyard's own API beside the dialects. Some paths are both's: what a caller means by them is said by its credential. Whoever

@@ -18,7 +18,10 @@ mod reconcile;
 mod refusal;
 mod trial;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::watch;
 
@@ -29,7 +32,7 @@ pub use self::{
     offer::Offered,
     reconcile::Unloadable,
 };
-use crate::{clock::Clock, configuration::Configuration, installed::Installed, store::Store, wasm::Engine};
+use crate::{clock::Clock, configuration::Configuration, installed::Installed, store::Store, telemetry::metrics::Metrics, wasm::Engine};
 
 /// How often table and folder are looked at without a reason: notices can be lost, and some file systems send none.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -41,6 +44,7 @@ pub struct Parts {
     pub installed: Arc<Installed>,
     pub configuration: Arc<Configuration>,
     pub clock: Clock,
+    pub metrics: Arc<Metrics>,
 }
 
 /// The plugin stage. Cheap to clone.
@@ -61,6 +65,15 @@ impl Plugins {
             turns: Turns::default(),
             changes: watch::Sender::new(0),
         }))
+    }
+
+    /// Counts a compilation that began then.
+    fn count_compilation<T, E>(&self, begun: Instant, outcome: &Result<T, E>) {
+        let metrics = &self.0.parts.metrics;
+        metrics.plugin_compile_seconds.observe(begun.elapsed());
+        metrics
+            .plugin_compilations
+            .inc("result", if outcome.is_ok() { "compiled" } else { "refused" });
     }
 
     /// Says that the configuration changed, activations included: there may be a version to load, and a version that was

@@ -38,6 +38,17 @@ pub enum Offered {
     Refused { version: ContentHash, reason: String },
 }
 
+impl Offered {
+    /// The word for it in the metrics.
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Activated { .. } => "activated",
+            Self::Unchanged { .. } => "unchanged",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
 impl Plugins {
     /// Makes the bytes the active version of a tenant's plugin, if they pass every check. A plugin of a new name comes
     /// into being by its first offer. Takes from milliseconds to some seconds.
@@ -45,6 +56,12 @@ impl Plugins {
     /// # Errors
     /// The store does not answer. Offering again is safe.
     pub async fn offer(&self, tenant: TenantId, name: &str, wasm: Bytes) -> Result<Offered, Error> {
+        let offered = self.judge(tenant, name, wasm).await?;
+        self.0.parts.metrics.plugin_offers.inc("result", offered.as_str());
+        Ok(offered)
+    }
+
+    async fn judge(&self, tenant: TenantId, name: &str, wasm: Bytes) -> Result<Offered, Error> {
         let version = ContentHash::of(&wasm);
         if let Err(reason) = check_name(name) {
             // Not kept: no sender can use a plugin under this name, so nobody would look there.

@@ -5,7 +5,7 @@
 //! their sender's failure policy and show that reason, instead of being postponed for ever. It is loaded again when something about the plugin
 //! changes, and every half minute in case the cause was this machine's.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use hookyard_domain::{ContentHash, TenantId};
 use tokio_util::sync::CancellationToken;
@@ -155,7 +155,11 @@ impl Plugins {
         }
         let wasm = self.0.parts.store.module(version).await?;
         let engine = self.0.parts.engine.clone();
+        let begun = Instant::now();
         let compiled = tokio::task::spawn_blocking(move || compile_stored(&engine, version, wasm.as_deref())).await;
+        if let Ok(compiled) = &compiled {
+            self.count_compilation(begun, compiled);
+        }
         Ok(compiled.unwrap_or_else(|_| Err("compiling it was interrupted".to_owned())))
     }
 }

@@ -3,7 +3,7 @@
 //! A version is compiled (the reasons against it are [`crate::wasm::Refusal`]) and then tried ([`super::trial`]). One
 //! that fails leaves its reason with the plugin and a line in the log; the version before it serves on (P1).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use hookyard_domain::{ContentHash, TenantId};
@@ -23,7 +23,12 @@ impl Plugins {
     pub(super) async fn check(&self, tenant: TenantId, name: &str, wasm: Bytes) -> Result<Result<Module, String>, Error> {
         let parts = &self.0.parts;
         let engine = parts.engine.clone();
-        let module = match tokio::task::spawn_blocking(move || engine.compile(&wasm)).await {
+        let begun = Instant::now();
+        let compiled = tokio::task::spawn_blocking(move || engine.compile(&wasm)).await;
+        if let Ok(compiled) = &compiled {
+            self.count_compilation(begun, compiled);
+        }
+        let module = match compiled {
             Ok(Ok(module)) => module,
             Ok(Err(refusal)) => return Ok(Err(refusal.to_string())),
             Err(_) => return Ok(Err("the check was interrupted; offer the version again".to_owned())),

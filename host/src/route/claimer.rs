@@ -57,6 +57,7 @@ pub(super) async fn run(route: Route) {
     };
     let search_every = route.0.parts.search_every;
     while !route.is_closing() {
+        route.0.parts.metrics.pulses.routing.beat();
         let pause = match claimer.search().await {
             Ok(next) => next.since(route.0.parts.clock.now()).min(search_every),
             Err(Error::Closed) => return,

@@ -229,6 +229,7 @@ impl Asked<'_> {
         );
         let result = result.and_then(|decision| checked(decision, candidates.endpoints.len()));
         let now = parts.clock.now();
+        self.count(&ran, result.as_ref().err());
         let class = result.as_ref().err().map(|failure| failure.class);
         let step = class.and_then(|class| tried_again(class, queued.overruns, held.failures, now));
         let verdict = match step {
@@ -257,6 +258,17 @@ impl Asked<'_> {
             }
         });
         Turn { step, change }
+    }
+}
+
+impl Asked<'_> {
+    fn count(&self, ran: &Ran, failure: Option<&PluginFailure>) {
+        let metrics = &self.parts.metrics;
+        metrics
+            .plugin_runs
+            .inc("result", failure.map_or("decided", |failure| failure.class.as_str()));
+        metrics.plugin_cpu_seconds.observe(Duration::from_micros(ran.cost.cpu_us));
+        metrics.plugin_wall_seconds.observe(Duration::from_micros(ran.cost.wall_us));
     }
 }
 

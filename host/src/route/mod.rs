@@ -280,6 +280,11 @@ impl Route {
         }
     }
 
+    /// Events that this node has in memory.
+    pub fn queued(&self) -> usize {
+        self.queue().held()
+    }
+
     /// Forgets everything queued: this node's leases have been given to others.
     pub fn abandon(&self) {
         let drained = self.queue().drain();

@@ -257,6 +257,11 @@ impl Queue {
         wake
     }
 
+    /// Places taken.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
     pub fn holds(&self, event: EventId) -> bool {
         self.held.contains_key(&event)
     }

@@ -16,6 +16,7 @@
 
 use std::{
     cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
@@ -24,7 +25,12 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{PAGE_BYTES, error::Error, sqlite::BUSY_TIMEOUT_MS};
+use super::{
+    PAGE_BYTES,
+    error::Error,
+    sqlite::BUSY_TIMEOUT_MS,
+    vitals::{Pulse, Watcher},
+};
 
 /// Pages by which the log grows before they are folded in: 12 MiB.
 const PAGES: usize = 1_536;
@@ -32,6 +38,8 @@ const PAGES: usize = 1_536;
 const FEW_PAGES: usize = 512;
 /// Pages of log from which on commits pause while the thread folds: 48 MiB.
 const MANY_PAGES: usize = 4 * PAGES;
+/// Before the thread goes on after a panic.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_millis(100);
 /// The longest pause before a commit.
 const PAUSE_MAX: Duration = Duration::from_millis(10);
 /// Pages of log from which on commits fold it themselves, should the thread not come to it: 128 MiB.
@@ -87,7 +95,7 @@ impl Checkpointer {
     ///
     /// # Errors
     /// The database cannot be opened, or the system refuses a thread.
-    pub(super) fn start(path: &Path, writer: &Connection) -> Result<Self, Error> {
+    pub(super) fn start(path: &Path, writer: &Connection, watcher: &Watcher) -> Result<Self, Error> {
         writer.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT as i64)?;
         writer.wal_hook(Some(|_, pages| {
             LOG_PAGES.set(usize::try_from(pages).unwrap_or(0));
@@ -99,9 +107,15 @@ impl Checkpointer {
         connection.pragma_update(None, "synchronous", "FULL")?;
         let shared = Arc::new(Shared::default());
         let serving = Arc::clone(&shared);
+        let pulse = Pulse::new("checkpoint", watcher.clone());
         let thread = std::thread::Builder::new()
             .name("hookyard-fold".to_owned())
-            .spawn(move || serving.serve(&connection))
+            .spawn(move || {
+                while catch_unwind(AssertUnwindSafe(|| serving.serve(&connection))).is_err() {
+                    pulse.panicked("checkpoint");
+                    std::thread::sleep(PAUSE_AFTER_PANIC);
+                }
+            })
             .map_err(|error| Error::Unreachable(error.to_string().into()))?;
         Ok(Self {
             shared,
@@ -252,7 +266,7 @@ mod tests {
                 "PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE kept (bytes BLOB)"
             ))
             .expect("a table is made");
-        let checkpointer = Checkpointer::start(&path, &writer).expect("it starts");
+        let checkpointer = Checkpointer::start(&path, &writer, &Watcher::default()).expect("it starts");
         let mut rest = Rest::Leave;
         let mut write = |pages: usize| {
             for _ in 0..pages / 64 {

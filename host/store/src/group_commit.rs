@@ -12,14 +12,19 @@
 //! once; settlements, which must not be forgotten (a forgotten one repeats a delivery), stay and are tried again.
 //! Either way the lane raises [`Doubts`].
 
-use std::time::{Duration, Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
+use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 
 use super::{
     doubt::Doubts,
     error::Error,
     postgres, sqlite,
+    vitals::Pulse,
     write::{Outcome, Write},
 };
 
@@ -48,7 +53,11 @@ pub(super) enum Writer {
 }
 
 impl Writer {
-    async fn commit(&mut self, batch: &[Write]) -> Result<Vec<Outcome>, Error> {
+    async fn commit(&mut self, batch: &[Write], pulse: &Pulse) -> Result<Vec<Outcome>, Error> {
+        pulse.commit(batch.len(), self.write(batch)).await
+    }
+
+    async fn write(&mut self, batch: &[Write]) -> Result<Vec<Outcome>, Error> {
         match self {
             Self::Sqlite(writer) => writer.commit(batch),
             Self::Postgres(writer) => writer.commit(batch).await,
@@ -126,9 +135,24 @@ impl Inbox {
 
 /// Serves one lane until every sender is gone and nothing waits. Having written decisions or settlements it rests for
 /// so long while more gather, unless a full batch of them waits already.
-pub(super) async fn serve(mut writer: Writer, mut writes: Inbox, rest: Duration, doubts: Doubts) {
+///
+/// A panic while committing or answering is met where it happens. Should there be one elsewhere, the lane begins anew with
+/// all that waits; the few writes that were taken out just then are answered as closed, for their answer is dropped.
+pub(super) async fn serve(mut writer: Writer, mut writes: Inbox, rest: Duration, doubts: Doubts, pulse: Pulse) {
     // Settlements of failed commits. Apart from the new writes, which go on being answered meanwhile.
     let mut again: Vec<Write> = Vec::new();
+    while AssertUnwindSafe(run(&mut writer, &mut writes, &mut again, rest, &doubts, &pulse))
+        .catch_unwind()
+        .await
+        .is_err()
+    {
+        pulse.panicked("lane");
+        doubts.raise();
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
+}
+
+async fn run(writer: &mut Writer, writes: &mut Inbox, again: &mut Vec<Write>, rest: Duration, doubts: &Doubts, pulse: &Pulse) {
     let mut closing_since: Option<Instant> = None;
     loop {
         let mut batch;
@@ -147,18 +171,18 @@ pub(super) async fn serve(mut writer: Writer, mut writes: Inbox, rest: Duration,
                         deliveries = again.len(),
                         "cannot settle before closing; these deliveries will be repeated"
                     );
-                    again.into_iter().for_each(|write| write.fail(Error::Closed));
+                    again.drain(..).for_each(|write| pulse.answer(|| write.fail(Error::Closed)));
                     return;
                 }
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
         }
-        let mut uncommitted = std::mem::take(&mut again);
+        let mut uncommitted = std::mem::take(again);
         uncommitted.append(&mut batch);
         let more_may_gather = uncommitted.iter().any(Write::comes_in_crowds);
         while !uncommitted.is_empty() {
             let later = uncommitted.split_off(fitting(&uncommitted, writes.batch_max));
-            again.extend(commit(&mut writer, uncommitted, &doubts).await);
+            again.extend(commit(writer, uncommitted, doubts, pulse).await);
             uncommitted = later;
         }
         if more_may_gather && !rest.is_zero() && writes.len() < writes.batch_max {
@@ -182,18 +206,18 @@ fn fitting(writes: &[Write], writes_max: usize) -> usize {
 }
 
 /// Commits one batch and answers its writes; returns the settlements to try again.
-async fn commit(writer: &mut Writer, batch: Vec<Write>, doubts: &Doubts) -> Vec<Write> {
-    match writer.commit(&batch).await {
+async fn commit(writer: &mut Writer, batch: Vec<Write>, doubts: &Doubts, pulse: &Pulse) -> Vec<Write> {
+    match writer.commit(&batch, pulse).await {
         Ok(outcomes) => {
             for (write, outcome) in batch.into_iter().zip(outcomes) {
-                write.finish(outcome);
+                pulse.answer(|| write.finish(outcome));
             }
             Vec::new()
         }
         Err(error) if error.is_passing() => {
             tracing::warn!(%error, writes = batch.len(), "cannot commit a batch");
             let (settlements, others): (Vec<_>, Vec<_>) = batch.into_iter().partition(|write| matches!(write, Write::Settle { .. }));
-            others.into_iter().for_each(|write| write.fail(error.clone()));
+            others.into_iter().for_each(|write| pulse.answer(|| write.fail(error.clone())));
             doubts.raise();
             settlements
         }
@@ -202,13 +226,13 @@ async fn commit(writer: &mut Writer, batch: Vec<Write>, doubts: &Doubts) -> Vec<
             tracing::error!(%error, writes = batch.len(), "a batch was refused; committing its writes one by one");
             let mut again = Vec::new();
             for write in batch {
-                again.extend(Box::pin(commit(writer, vec![write], doubts)).await);
+                again.extend(Box::pin(commit(writer, vec![write], doubts, pulse)).await);
             }
             again
         }
         Err(error) => {
             tracing::error!(%error, "a write was refused");
-            batch.into_iter().for_each(|write| write.fail(error.clone()));
+            batch.into_iter().for_each(|write| pulse.answer(|| write.fail(error.clone())));
             doubts.raise();
             Vec::new()
         }

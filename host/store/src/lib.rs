@@ -32,6 +32,7 @@ mod search;
 mod sqlite;
 mod standing;
 pub mod statements;
+mod vitals;
 mod waiting;
 mod write;
 
@@ -45,7 +46,11 @@ use sqlx::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use self::{group_commit::Inbox, memory::Memory};
+use self::{
+    group_commit::Inbox,
+    memory::Memory,
+    vitals::{Pulse, Seen},
+};
 
 pub use self::{
     announce::Announcements,
@@ -68,6 +73,7 @@ pub use self::{
     seal::{SealError, SealKey, SecretText},
     search::{Become, Found, SEARCH_COUNT_MAX, Search as EventSearch, Total},
     standing::{COUNT_MAX, StandingDeliveries, StandingEvents},
+    vitals::{BACKLOG_COUNT_MAX, Backlog, LaneState, Told, Watcher},
     waiting::Waiting,
     write::Done,
 };
@@ -204,6 +210,9 @@ pub struct Store {
     /// Of decisions on their way to the disk.
     memory: Memory,
     lanes: Option<Lanes>,
+    watcher: Watcher,
+    /// For a look at the lanes, without keeping them open.
+    seen: Vec<Seen>,
 }
 
 /// What ends when every [`Store`] that can write is dropped.
@@ -269,6 +278,8 @@ impl Store {
             doubts: Doubts::default(),
             memory: Memory::default(),
             lanes: None,
+            watcher: Watcher::default(),
+            seen: Vec::new(),
         })
     }
 
@@ -310,12 +321,16 @@ impl Store {
                 let (accept, accepts) = group_commit::channel();
                 let (sender, others) = group_commit::channel();
                 let inbox = Inbox::of_both(accepts, others);
-                let writer = sqlite::Writer::open(path, self.node).map_err(OpenError::Writer)?;
+                let writer = sqlite::Writer::open(path, self.node, &self.watcher).map_err(OpenError::Writer)?;
+                let pulse = Pulse::new("all", self.watcher.clone());
+                self.see("accept", &accept, &pulse);
+                self.see("others", &sender, &pulse);
                 let lane = group_commit::serve(
                     group_commit::Writer::Sqlite(Box::new(writer)),
                     inbox,
                     Duration::ZERO,
                     self.doubts.clone(),
+                    pulse,
                 );
                 let (over, task) = oneshot::channel();
                 let runtime = tokio::runtime::Handle::current();
@@ -338,10 +353,12 @@ impl Store {
             Location::Postgres(url) => {
                 let options = PgConnectOptions::from_str(url)?.application_name("hookyard-commit");
                 let mut tasks = Vec::new();
-                let mut start = |rest| {
+                let mut start = |name, rest| {
                     let (sender, receiver) = group_commit::channel();
                     let writer = group_commit::Writer::Postgres(Box::new(postgres::Writer::new(options.clone(), self.node)));
-                    let lane = group_commit::serve(writer, Inbox::of_one(receiver), rest, self.doubts.clone());
+                    let pulse = Pulse::new(name, self.watcher.clone());
+                    self.see(name, &sender, &pulse);
+                    let lane = group_commit::serve(writer, Inbox::of_one(receiver), rest, self.doubts.clone(), pulse);
                     let (over, task) = oneshot::channel();
                     tokio::spawn(async move {
                         lane.await;
@@ -352,9 +369,9 @@ impl Store {
                 };
                 (
                     Lanes {
-                        accept: start(Duration::ZERO),
-                        route: start(postgres::ROUTE_REST),
-                        settle: start(postgres::SETTLE_REST),
+                        accept: start("accept", Duration::ZERO),
+                        route: start("decide", postgres::ROUTE_REST),
+                        settle: start("settle", postgres::SETTLE_REST),
                     },
                     tasks,
                 )
@@ -362,6 +379,14 @@ impl Store {
         };
         self.lanes = Some(lanes);
         Ok((self, LaneTasks(tasks)))
+    }
+
+    fn see(&mut self, queue: &'static str, writes: &mpsc::Sender<Write>, pulse: &Pulse) {
+        self.seen.push(Seen {
+            queue,
+            writes: writes.downgrade(),
+            pulse: pulse.clone(),
+        });
     }
 
     /// A clone that reads and configures but keeps no lane open.

@@ -54,28 +54,26 @@ impl Writer {
     }
 
     pub async fn commit(&mut self, batch: &[Write]) -> Result<Vec<Outcome>, Error> {
-        let connection = match &mut self.connection {
+        // Taken out while it is used: after a panic nobody knows what it would say next.
+        let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            absent => {
-                let opened = tokio::time::timeout(CONNECT_TIMEOUT, async {
-                    let mut opened = self.options.connect().await?;
-                    sqlx::query(sql::FLUSH_COMMITS).execute(&mut opened).await?;
-                    sqlx::query(sql::PLAN_BY_KEY).execute(&mut opened).await?;
-                    Ok::<_, sqlx::Error>(opened)
-                })
-                .await
-                .map_err(|_| Error::Unreachable("connecting took too long".into()))??;
-                absent.insert(opened)
-            }
+            None => tokio::time::timeout(CONNECT_TIMEOUT, async {
+                let mut opened = self.options.connect().await?;
+                sqlx::query(sql::FLUSH_COMMITS).execute(&mut opened).await?;
+                sqlx::query(sql::PLAN_BY_KEY).execute(&mut opened).await?;
+                Ok::<_, sqlx::Error>(opened)
+            })
+            .await
+            .map_err(|_| Error::Unreachable("connecting took too long".into()))??,
         };
-        let outcome = tokio::time::timeout(COMMIT_TIMEOUT, write(connection, self.node, batch))
+        let outcome = tokio::time::timeout(COMMIT_TIMEOUT, write(&mut connection, self.node, batch))
             .await
             .unwrap_or_else(|_| Err(Error::Unreachable("the commit took too long".into())));
-        if outcome.is_err()
-            && let Some(connection) = self.connection.take()
-        {
+        if outcome.is_err() {
             // Best effort: the server may be gone, and its side ends with the socket anyway.
             drop(connection.close_hard().await);
+        } else {
+            self.connection = Some(connection);
         }
         outcome
     }

@@ -20,6 +20,7 @@ use super::{
     },
     rows::{content_type_from_text, content_type_to_text, event_state, hash, pairs_from_text, pairs_to_text},
     statements as sql,
+    vitals::Watcher,
     write::{ClaimDeliveries, ClaimEvents, Outcome, Write},
 };
 
@@ -63,14 +64,14 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub fn open(path: &Path, node: NodeId) -> Result<Self, Error> {
+    pub fn open(path: &Path, node: NodeId, watcher: &Watcher) -> Result<Self, Error> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(std::time::Duration::from_millis(BUSY_TIMEOUT_MS))?;
         // FULL: the log is flushed before a commit answers (A1). NORMAL would flush only at checkpoints.
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "cache_size", -32 * 1024)?;
         connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
-        let checkpointer = Checkpointer::start(path, &connection)?;
+        let checkpointer = Checkpointer::start(path, &connection, watcher)?;
         Ok(Self {
             connection,
             checkpointer,

@@ -56,6 +56,7 @@ impl Node {
             installed: Arc::clone(&installed),
             configuration: Arc::clone(&configuration),
             clock,
+            metrics: Arc::default(),
         });
         let node = Self {
             store,

@@ -14,8 +14,11 @@ mod read;
 mod route;
 mod search;
 mod settle;
+mod vitals;
 
-pub(crate) use self::{accept::*, claim::*, configuration::*, lease::*, people::*, plugin::*, read::*, route::*, search::*, settle::*};
+pub(crate) use self::{
+    accept::*, claim::*, configuration::*, lease::*, people::*, plugin::*, read::*, route::*, search::*, settle::*, vitals::*,
+};
 
 /// Databases a statement is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +58,7 @@ pub fn all() -> impl Iterator<Item = Statement> {
         route::LISTED,
         search::LISTED,
         settle::LISTED,
+        vitals::LISTED,
     ]
     .into_iter()
     .flatten()
