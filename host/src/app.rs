@@ -33,7 +33,7 @@ use crate::{
     plugins::{self, Folder, Plugins, Unloadable},
     route::{self, Route},
     store::{Forgotten, LaneTasks, Liveness, Store},
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, supervision::supervised},
     wasm::{self, Engine},
 };
 
@@ -157,6 +157,7 @@ impl App {
         };
 
         let tasks = TaskTracker::new();
+        let observed_panics = metrics.panics.clone();
         let observed = observe::Observed {
             store: store.without_lanes(),
             configuration: Arc::clone(&configuration),
@@ -166,8 +167,19 @@ impl App {
             clock: clock.clone(),
             metrics,
         };
-        tasks.spawn(observe::observe(observed, closing.clone()));
-        tasks.spawn(plugins.clone().follow(closing.clone()));
+        let panics = || observed_panics.clone();
+        tasks.spawn({
+            let token = closing.clone();
+            supervised("gauges", panics(), closing.clone(), move || {
+                observe::observe(observed.clone(), token.clone())
+            })
+        });
+        tasks.spawn({
+            let (plugins, token) = (plugins.clone(), closing.clone());
+            supervised("plugin-reconciler", panics(), closing.clone(), move || {
+                plugins.clone().follow(token.clone())
+            })
+        });
         if let Some(folder) = folder {
             tasks.spawn(folder.follow(closing.clone()));
         }

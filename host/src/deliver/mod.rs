@@ -44,7 +44,7 @@ use crate::{
     egress::Egress,
     fanout::Deliveries,
     store::{BreakerRow, HeldDelivery, Leased, Store},
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, supervision::supervised},
 };
 
 /// How long attempts that were cut off may take to hand in what they hold.
@@ -114,9 +114,22 @@ impl Deliver {
             runtime: tokio::runtime::Handle::current(),
             search_every,
         }));
-        deliver.0.tasks.spawn(claimer::run(deliver.clone()));
-        deliver.0.tasks.spawn(deliver.clone().share_bytes());
-        deliver.0.keeper.spawn(deliver.clone().keep_breakers());
+        let inner = &deliver.0;
+        let owned = |part, stage: &Self| (part, stage.0.metrics.panics.clone(), stage.0.closing.clone(), stage.clone());
+        let (part, panics, closing, stage) = owned("delivery-claimer", &deliver);
+        inner
+            .tasks
+            .spawn(supervised(part, panics, closing, move || claimer::run(stage.clone())));
+        let (part, panics, closing, stage) = owned("delivery-bytes", &deliver);
+        inner
+            .tasks
+            .spawn(supervised(part, panics, closing, move || stage.clone().share_bytes()));
+        let (part, panics, _, stage) = owned("breaker-keeper", &deliver);
+        // It ends after the attempts, not when the stage closes.
+        let ended = inner.ended.clone();
+        inner
+            .keeper
+            .spawn(supervised(part, panics, ended, move || stage.clone().keep_breakers()));
         deliver
     }
 

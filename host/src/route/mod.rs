@@ -40,7 +40,7 @@ use crate::{
     installed::Installed,
     ruling::Ruling,
     store::{DecideOutcome, Error, HeldEvent, Leased, Postponed, Store},
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, supervision::supervised},
     wasm::CallLimits,
 };
 
@@ -124,7 +124,11 @@ impl Route {
                 })?;
             lock(&route.0.threads).push(thread);
         }
-        route.0.tasks.spawn(claimer::run(route.clone()));
+        let (stage, panics) = (route.clone(), route.0.parts.metrics.panics.clone());
+        let claiming = supervised("routing-claimer", panics, route.0.closing.clone(), move || {
+            claimer::run(stage.clone())
+        });
+        route.0.tasks.spawn(claiming);
         Ok(route)
     }
 
@@ -152,6 +156,7 @@ impl Route {
             let (sender, id) = (queued.held.event.source.sender(), queued.held.event.id);
             if std::panic::catch_unwind(AssertUnwindSafe(|| self.route(queued))).is_err() {
                 // A defect of ours, not of the plugin, whose faults are results. The event stays pending.
+                self.0.parts.metrics.panics.inc("part", "routing");
                 tracing::error!(event = %id, "routing an event panicked; it will be routed again");
                 self.forget(id);
                 self.0.parts.store.doubts().events.raise();
