@@ -89,18 +89,21 @@ impl App {
         let plugins = Plugins::new(plugins::Parts {
             store: store.without_lanes(),
             engine: engine.clone(),
+            compiler: config.compiler.clone(),
             installed: Arc::clone(&installed),
             configuration: Arc::clone(&configuration),
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),
         });
         let closing = CancellationToken::new();
-        // Before the first event, so that none is held for want of a version that lies ready.
-        plugins.reconcile(Unloadable::TryAgain).await.context("cannot read the plugins")?;
-        let mut folder = config.plugins.clone().map(|path| Folder::new(path, plugins.clone()));
-        if let Some(folder) = &mut folder {
-            folder.offer_files(&closing).await;
-        }
+        let tasks = TaskTracker::new();
+        plugins.quarantine_abandoned().await.context("cannot read the plugins")?;
+        let folder = config.plugins.clone().map(|path| Folder::new(path, plugins.clone()));
+        let (all_offered, offered) = tokio::sync::oneshot::channel();
+        tasks.spawn(load_plugins(plugins.clone(), folder, all_offered, closing.clone()));
+        // A few plugins are ready before the first event. Where there are many, or one is slow to judge, events are accepted
+        // meanwhile and wait for the version they need.
+        tokio::time::timeout(config.plugins_wait, offered).await.ok();
 
         let egress = Egress::new(config.addresses.clone(), config.attempt_deadline)?;
         let blocked = store.breakers().await.context("cannot read which endpoints are left alone")?;
@@ -156,7 +159,6 @@ impl App {
             dashboard_origin: config.dashboard_origin.clone(),
         };
 
-        let tasks = TaskTracker::new();
         let observed_panics = metrics.panics.clone();
         let observed = observe::Observed {
             store: store.without_lanes(),
@@ -180,9 +182,7 @@ impl App {
                 plugins.clone().follow(token.clone())
             })
         });
-        if let Some(folder) = folder {
-            tasks.spawn(folder.follow(closing.clone()));
-        }
+        let quarantining = plugins.clone();
         tasks.spawn(follow_configuration(
             store.without_lanes(),
             configuration,
@@ -190,7 +190,13 @@ impl App {
             route.clone(),
             closing.clone(),
         ));
-        tasks.spawn(tidy_up(store.without_lanes(), edge.manage.clone(), clock.clone(), closing.clone()));
+        tasks.spawn(tidy_up(
+            store.without_lanes(),
+            edge.manage.clone(),
+            quarantining,
+            clock.clone(),
+            closing.clone(),
+        ));
         let heartbeat = tokio::spawn(keep_alive(
             store.without_lanes(),
             clock.clone(),
@@ -288,9 +294,20 @@ async fn follow_configuration(store: Store, configuration: Arc<Configuration>, p
     }
 }
 
+/// Loads the active versions, then offers what lies in the folder and follows it.
+async fn load_plugins(plugins: Plugins, folder: Option<Folder>, all_offered: tokio::sync::oneshot::Sender<()>, closing: CancellationToken) {
+    if let Err(error) = plugins.reconcile(Unloadable::TryAgain).await {
+        tracing::warn!(%error, "cannot read which plugin versions are active; it is tried again");
+        plugins.configuration_changed();
+    }
+    if let Some(folder) = folder {
+        folder.follow(all_offered, closing).await;
+    }
+}
+
 /// Forgets idempotency keys and sessions whose time is over, some at a time, writes down when credentials were last used, and
 /// suspends endpoints that failed for too long.
-async fn tidy_up(store: Store, manage: Manage, clock: Clock, closing: CancellationToken) {
+async fn tidy_up(store: Store, manage: Manage, plugins: Plugins, clock: Clock, closing: CancellationToken) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(TIDY_EVERY) => {}
@@ -319,6 +336,9 @@ async fn tidy_up(store: Store, manage: Manage, clock: Clock, closing: Cancellati
                     break;
                 }
             }
+        }
+        if let Err(error) = plugins.quarantine_abandoned().await {
+            tracing::warn!(%error, "cannot see which checks of modules were abandoned");
         }
         if let Err(error) = manage.note_credential_uses().await {
             tracing::warn!(%error, "cannot write down when credentials were last used");
@@ -361,10 +381,10 @@ async fn keep_alive(store: Store, clock: Clock, lease: Duration, route: Route, d
 }
 
 /// Hookyard's own API over a store, for the operator's commands: what they do is done in one way, with or without a server.
-pub fn own_api(store: Store) -> Router {
+pub fn own_api(store: Store, compiler: wasm::Compiler) -> Router {
     let configuration = Arc::new(Configuration::default());
     let clock = Clock::default();
-    let ask = ask_plugins(store.clone());
+    let ask = ask_plugins(store.clone(), compiler);
     let desk = native::Desk {
         manage: Manage::new(store.clone(), Arc::clone(&configuration), clock.clone(), ask),
         configuration,
@@ -383,10 +403,13 @@ pub fn now() -> Timestamp {
 }
 
 /// How operations ask plugins about configurations where no server runs: from the modules in the table.
-pub fn ask_plugins(store: Store) -> AskPlugins {
+pub fn ask_plugins(store: Store, compiler: wasm::Compiler) -> AskPlugins {
     Arc::new(move |questions: Vec<ConfigQuestion>| {
-        let store = store.clone();
-        Box::pin(async move { answers(plugins::check_configs(&store, &wasm::Settings::default(), &asked(questions)).await) })
+        let (store, compiler) = (store.clone(), compiler.clone());
+        Box::pin(async move {
+            let settings = wasm::Settings::default();
+            answers(plugins::check_configs(&store, &settings, &compiler, &asked(questions)).await)
+        })
     })
 }
 

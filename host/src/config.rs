@@ -43,6 +43,10 @@ pub struct Config {
     /// How long attempts in flight may go on when the server stops.
     pub grace: Duration,
     pub wasm: wasm::Settings,
+    /// How long a start waits for plugins to be loaded and offered before it listens.
+    pub plugins_wait: Duration,
+    /// What plugins are compiled with.
+    pub compiler: wasm::Compiler,
     /// Secret that seeds the randomness plugins see.
     pub seed_key: [u8; 32],
     /// Signs access tokens.
@@ -60,6 +64,9 @@ pub struct Config {
 /// Default of [`Config::search_every`]: what another node's events wait at most where no notice of them comes.
 pub const SEARCH_EVERY_DEFAULT: Duration = Duration::from_secs(1);
 
+/// Default of [`Config::plugins_wait`]: enough for plugins whose machine code is kept, and short for whoever posts meanwhile.
+pub const PLUGINS_WAIT_DEFAULT: Duration = Duration::from_millis(500);
+
 /// Default of [`Config::body_bytes_max`]: GitHub's payloads go up to 25 MB.
 pub const BODY_BYTES_MAX_DEFAULT: usize = 25 * 1024 * 1024;
 
@@ -73,6 +80,8 @@ pub struct Keys {
     pub seed: [u8; 32],
     /// See [`Config::token_key`].
     pub tokens: [u8; 32],
+    /// Authenticates the machine code that is kept in the data folder.
+    pub machine_code: [u8; 32],
 }
 
 /// The key for secrets at rest: given, or kept in the data folder, made at the first start.
@@ -89,6 +98,7 @@ pub fn keys(given: Option<&str>, data_dir: &std::path::Path) -> anyhow::Result<K
     Ok(Keys {
         seal,
         seed: derived("plugin seed"),
+        machine_code: derived("machine code"),
         tokens: *ContentHash::of(format!("hookyard access tokens {}", text.trim().to_ascii_lowercase()).as_bytes()).as_bytes(),
     })
 }

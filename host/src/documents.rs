@@ -3,6 +3,7 @@
 //! The API writes these documents and the command line reads them, so both know one shape. Fields are only ever added. Times
 //! are RFC 3339 in UTC, ids are UUIDs.
 
+mod module;
 pub mod schemas;
 mod setup;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 use utoipa::ToSchema;
 
+pub use self::module::{RefusedModuleDocument, RefusedModulesDocument};
 pub use self::setup::{AppliedDocument, ChangeDocument, NamedDocument, SetupDocument};
 use crate::{
     configuration::{Endpoint, Environment, Sender, Tenant},

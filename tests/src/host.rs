@@ -24,6 +24,7 @@ use crate::{
     client::Client,
     database::{Kind, TestDatabase, seal_key},
     proxy::Proxy,
+    server::compiler,
     setup::SetupFile,
 };
 
@@ -102,6 +103,9 @@ impl Builder {
             lease: Duration::from_secs(15),
             grace: Duration::from_secs(2),
             wasm: wasm::Settings::default(),
+            // Tests post as soon as the server is there.
+            plugins_wait: Duration::from_secs(60),
+            compiler: compiler(),
             seed_key: [7; 32],
             token_key: [8; 32],
             trusted_proxies: Vec::new(),

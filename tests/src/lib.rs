@@ -6,6 +6,7 @@
 //! all of it to people. [`wait`] is how a test waits: for a condition, never for a length of time.
 
 pub mod bench;
+pub mod bombs;
 pub mod client;
 pub mod database;
 pub mod demo;

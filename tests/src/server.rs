@@ -10,6 +10,7 @@ use std::{
     sync::OnceLock,
 };
 
+use hookyard::wasm::Compiler;
 use hookyard_domain::TenantId;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -35,6 +36,11 @@ const LOG_LINES_SHOWN: usize = 60;
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| std::env::var_os("HOOKYARD_BIN").map_or_else(|| built(build), PathBuf::from))
+}
+
+/// Compiles plugins as the binary does, for servers in the test's own process.
+pub fn compiler() -> Compiler {
+    Compiler::new(binary().to_owned())
 }
 
 /// Builds the binary with the profile this test was built with: its folder says which.

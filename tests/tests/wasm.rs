@@ -21,8 +21,11 @@ const PAYLOAD: &str = r#"{"ref":"refs/heads/main","n":12345678901234567890,"s":"
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(&Settings::default()).expect("this machine can run WebAssembly"));
 
-static MISBEHAVING: LazyLock<Module> =
-    LazyLock::new(|| ENGINE.compile(&guests::bytes("misbehaving")).expect("the guest keeps the contract"));
+static MISBEHAVING: LazyLock<Module> = LazyLock::new(|| {
+    ENGINE
+        .compile_here(&guests::bytes("misbehaving"))
+        .expect("the guest keeps the contract")
+});
 
 fn run_on(module: &Module, payload: &[u8], config: &str, limits: CallLimits) -> Run {
     let metadata = [("repo".to_owned(), "*".to_owned())];
@@ -302,7 +305,9 @@ fn more_calls_than_seats_wait_and_all_are_answered() {
         ..Settings::default()
     };
     let engine = Engine::new(&settings).expect("this machine can run WebAssembly");
-    let module = engine.compile(&guests::bytes("misbehaving")).expect("the guest keeps the contract");
+    let module = engine
+        .compile_here(&guests::bytes("misbehaving"))
+        .expect("the guest keeps the contract");
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
@@ -318,7 +323,9 @@ fn more_calls_than_seats_wait_and_all_are_answered() {
 fn every_allocation_gives_the_same_answers() {
     for allocation in [Allocation::SmallPool, Allocation::OnDemand] {
         let engine = Engine::with(&Settings::default(), allocation).expect("this machine can run WebAssembly");
-        let module = engine.compile(&guests::bytes("misbehaving")).expect("the guest keeps the contract");
+        let module = engine
+            .compile_here(&guests::bytes("misbehaving"))
+            .expect("the guest keeps the contract");
         let run = |mode: &str| run_on(&module, b"{}", &format!(r#"{{"mode":"{mode}"}}"#), GENEROUS);
         assert_eq!(run("pass").result, Ok(Decision::Pass));
         assert_eq!(failure(run("memory-bomb")).class, FailureClass::Memory);
@@ -329,7 +336,7 @@ fn every_allocation_gives_the_same_answers() {
 #[test]
 fn a_github_push_becomes_a_slack_message_and_needs_no_wasi() {
     let module = ENGINE
-        .compile(&guests::bytes("github-to-slack"))
+        .compile_here(&guests::bytes("github-to-slack"))
         .expect("the plugin keeps the contract");
     assert_eq!(module.manifest().name, "github-to-slack");
     assert!(
@@ -366,7 +373,7 @@ fn a_module_says_what_it_can_do() {
 fn a_truncated_module_is_refused_wherever_it_is_cut() {
     let whole = guests::bytes("misbehaving");
     for cut in (0..whole.len()).step_by(whole.len() / 97).chain([whole.len() - 1]) {
-        let refusal = ENGINE.compile(&whole[..cut]).expect_err("half a module is refused");
+        let refusal = ENGINE.compile_here(&whole[..cut]).expect_err("half a module is refused");
         let expected = matches!(refusal, Refusal::NotWasm | Refusal::Invalid { .. } | Refusal::NotAPlugin { .. });
         assert!(expected, "cut at {cut}: {refusal}");
     }
@@ -384,10 +391,10 @@ fn damaged_bytes_are_refused_and_never_panic() {
             damaged[place] ^= (state >> 24) as u8 | 1;
         }
         // A change that leaves a valid plugin is possible and harmless; one that breaks the compiler is neither.
-        assert!(!matches!(ENGINE.compile(&damaged), Err(Refusal::CompilerFailed)));
+        assert!(!matches!(ENGINE.compile_here(&damaged), Err(Refusal::CompilerFailed)));
     }
     let noise: Vec<u8> = (0..10_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    assert!(matches!(ENGINE.compile(&noise), Err(Refusal::NotWasm)));
+    assert!(matches!(ENGINE.compile_here(&noise), Err(Refusal::NotWasm)));
 }
 
 #[test]
@@ -398,7 +405,7 @@ fn machine_code_is_refused_before_anything_could_load_it() {
         ..Settings::default()
     };
     let engine = Engine::new(&settings).expect("this machine can run WebAssembly");
-    assert!(matches!(engine.compile(&own_binary), Err(Refusal::MachineCode)));
+    assert!(matches!(engine.compile_here(&own_binary), Err(Refusal::MachineCode)));
 }
 
 #[test]
@@ -408,7 +415,7 @@ fn a_module_over_the_size_limit_is_refused_with_both_sizes() {
         ..Settings::default()
     };
     let engine = Engine::new(&settings).expect("this machine can run WebAssembly");
-    let refusal = engine.compile(&guests::bytes("misbehaving")).expect_err("the guest is larger");
+    let refusal = engine.compile_here(&guests::bytes("misbehaving")).expect_err("the guest is larger");
     assert!(matches!(refusal, Refusal::TooLarge { bytes_max: 1_000, .. }));
 }
 
@@ -423,7 +430,7 @@ fn a_plugin_for_another_contract_is_told_which_one_to_use() {
             }
         }
     }
-    let refusal = ENGINE.compile(&wasm).expect_err("0.7 is not spoken here");
+    let refusal = ENGINE.compile_here(&wasm).expect_err("0.7 is not spoken here");
     assert_eq!(
         refusal.to_string(),
         "the plugin was built for contract 0.7.0, this host speaks 0.1.0; build it against version 0.1.0 of hookyard:plugin"

@@ -1,4 +1,4 @@
-//! The command line: `serve`, `apply`, `migrate`, `events`, `deliveries`, `status`, `replay`, `users`, `token`.
+//! The command line: `serve`, `apply`, `migrate`, `events`, `deliveries`, `status`, `replay`, `modules`, `users`, `token`.
 //!
 //! All but `serve` and `migrate` are clients of Hookyard's own API ([`api`]): of a server's with `--server`, else of one in
 //! this process over the database.
@@ -23,6 +23,7 @@ mod apply;
 mod deliveries;
 mod events;
 mod list;
+mod modules;
 mod replay;
 mod serve;
 mod status;
@@ -41,6 +42,7 @@ use crate::{
     config::{KEY_FILE, keys, open_store},
     store::{Location, SealKey, SecretText, Store},
     telemetry::log::{self, LogFormat},
+    wasm::Compiler,
 };
 
 /// A webhook and event router that its users extend in WebAssembly.
@@ -106,6 +108,8 @@ enum Command {
     Users(users::Users),
     /// Management tokens, for --token and for scripts: makes, lists and revokes them
     Token(token::Token),
+    /// Contents of plugins that are refused or quarantined: lists them and has one tried again
+    Modules(modules::Modules),
     /// Starts failed deliveries over, makes waiting ones due, or routes a held event again
     Replay(replay::Replay),
 }
@@ -200,6 +204,7 @@ async fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Deliveries(deliveries) => deliveries.run(&cli.common).await,
         Command::Status(status) => status.run(&cli.common).await,
         Command::Replay(replay) => replay.run(&cli.common).await,
+        Command::Modules(modules) => modules.run(&cli.common).await,
         Command::Users(users) => users.run(&cli.common).await,
         Command::Token(token) => token.run(&cli.common).await,
     }
@@ -225,7 +230,7 @@ impl Common {
                 store
             }
         };
-        Ok(Api::here(app::own_api(store)))
+        Ok(Api::here(app::own_api(store, Compiler::this_program())))
     }
 
     fn database(&self) -> Result<Location, Failure> {

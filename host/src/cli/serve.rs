@@ -12,7 +12,7 @@ use super::{Common, Failure};
 use crate::{
     app::App,
     clock::Clock,
-    config::{BODY_BYTES_MAX_DEFAULT, Config, Registration, SEARCH_EVERY_DEFAULT, keys},
+    config::{BODY_BYTES_MAX_DEFAULT, Config, PLUGINS_WAIT_DEFAULT, Registration, SEARCH_EVERY_DEFAULT, keys},
     configuration::PlainHttp,
     store::Location,
     wasm,
@@ -114,6 +114,9 @@ impl Serve {
             body_bytes_max: usize::try_from(self.body_bytes_max).unwrap_or(usize::MAX),
             lease: Duration::from_secs(self.lease_s),
             grace: Duration::from_secs(self.grace_s),
+            plugins_wait: PLUGINS_WAIT_DEFAULT,
+            compiler: wasm::Compiler::this_program()
+                .with_cache(wasm::compiler::Cache::new(common.data_dir.join("compiled"), keys.machine_code)),
             wasm: wasm::Settings {
                 cpu_budget: Duration::from_millis(self.plugin_cpu_ms),
                 memory_bytes_max: usize::try_from(self.plugin_memory_mib << 20).unwrap_or(usize::MAX),

@@ -38,6 +38,11 @@ pub fn id_or_none() -> ObjectBuilder {
     or_none(id())
 }
 
+/// A SHA-256.
+pub fn hash() -> ObjectBuilder {
+    text().pattern(Some("^[0-9a-f]{64}$"))
+}
+
 /// A moment in RFC 3339.
 pub fn moment() -> ObjectBuilder {
     text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))

@@ -15,6 +15,7 @@ mod credential;
 mod endpoint;
 mod environment;
 mod invite;
+mod module;
 mod password;
 mod refusal;
 mod role;

@@ -13,7 +13,7 @@ use super::{Plugins, reconcile::compile_stored, trial::check_config};
 use crate::{
     installed::Slot,
     store::{Error, Store},
-    wasm::{Engine, EngineError, Module, Settings},
+    wasm::{Compiler, Engine, EngineError, Module, Settings},
 };
 
 /// Would the active version of this plugin take this configuration?
@@ -80,7 +80,12 @@ impl Plugins {
 ///
 /// # Errors
 /// [`CheckError`] is about this machine or the database, never about a plugin.
-pub async fn check_configs(store: &Store, settings: &Settings, questions: &[Question]) -> Result<Vec<Answer>, CheckError> {
+pub async fn check_configs(
+    store: &Store,
+    settings: &Settings,
+    compiler: &Compiler,
+    questions: &[Question],
+) -> Result<Vec<Answer>, CheckError> {
     let mut answers: Vec<Answer> = questions.iter().map(no_active_version).collect();
     let of_version = group(store, questions).await?;
     if of_version.is_empty() {
@@ -90,9 +95,9 @@ pub async fn check_configs(store: &Store, settings: &Settings, questions: &[Ques
     for (version, places) in of_version {
         let wasm = store.module(version).await?;
         let asked: Vec<Question> = places.iter().map(|place| questions[*place].clone()).collect();
-        let engine = engine.clone();
+        let (engine, compiler) = (engine.clone(), compiler.clone());
         // Compiling and asking are work for a processor, not for a thread that serves others.
-        let told = tokio::task::spawn_blocking(move || ask(&engine, version, wasm.as_deref(), &asked))
+        let told = tokio::task::spawn_blocking(move || ask(&engine, &compiler, version, wasm, &asked))
             .await
             .map_err(|_| CheckError::Interrupted)?;
         for (place, answer) in places.into_iter().zip(told) {
@@ -139,8 +144,8 @@ async fn group(store: &Store, questions: &[Question]) -> Result<HashMap<ContentH
 }
 
 /// Compiles a version, asks it everything, and lets it go.
-fn ask(engine: &Engine, version: ContentHash, wasm: Option<&[u8]>, questions: &[Question]) -> Vec<Answer> {
-    let compiled = compile_stored(engine, version, wasm);
+fn ask(engine: &Engine, compiler: &Compiler, version: ContentHash, wasm: Option<Vec<u8>>, questions: &[Question]) -> Vec<Answer> {
+    let compiled = compile_stored(engine, compiler, version, wasm);
     let told = |question: &Question| match &compiled {
         Ok(module) => answer(module, question),
         Err(reason) => unloadable(question, reason),

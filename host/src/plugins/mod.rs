@@ -8,11 +8,12 @@
 //! What is active is what the table says; [`Plugins::reconcile`] brings this node to it. So a restart with a broken
 //! file, or a node without the file, serves what was active, and deleting a file deactivates nothing.
 //!
-//! Cast: `offer` takes a version in, `trial` runs it on what its senders send, `refusal` keeps what fails, `reconcile` loads
+//! Cast: `offer` takes a version in, `judge` has it compiled elsewhere and remembers what was refused, `trial` runs it on what its senders send, `refusal` keeps what fails, `reconcile` loads
 //! what is active, `configs` asks plugins about configurations, `folder` finds files and remembers which it has offered.
 
 mod configs;
 mod folder;
+mod judge;
 mod offer;
 mod reconcile;
 mod refusal;
@@ -32,7 +33,14 @@ pub use self::{
     offer::Offered,
     reconcile::Unloadable,
 };
-use crate::{clock::Clock, configuration::Configuration, installed::Installed, store::Store, telemetry::metrics::Metrics, wasm::Engine};
+use crate::{
+    clock::Clock,
+    configuration::Configuration,
+    installed::Installed,
+    store::Store,
+    telemetry::metrics::Metrics,
+    wasm::{Compiler, Engine},
+};
 
 /// How often table and folder are looked at without a reason: notices can be lost, and some file systems send none.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -41,6 +49,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 pub struct Parts {
     pub store: Store,
     pub engine: Engine,
+    pub compiler: Compiler,
     pub installed: Arc<Installed>,
     pub configuration: Arc<Configuration>,
     pub clock: Clock,

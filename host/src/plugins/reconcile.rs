@@ -5,8 +5,9 @@
 //! their sender's failure policy and show that reason, instead of being postponed for ever. It is loaded again when something about the plugin
 //! changes, and every half minute in case the cause was this machine's.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
+use futures_util::TryStreamExt as _;
 use hookyard_domain::{ContentHash, TenantId};
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +16,11 @@ use crate::{
     configuration::PluginState,
     installed::{Active, Slot},
     store::{Error, PluginRow, Renewed},
-    wasm::{Engine, Module},
+    wasm::{Compiler, Engine, Module},
 };
+
+/// Versions that are loaded at the same time.
+const LOADS_AT_ONCE: usize = 4;
 
 /// What to do about versions that could not be loaded the last time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,12 +58,14 @@ impl Plugins {
     /// The store does not answer. What is wrong with one plugin stays with that plugin.
     pub async fn reconcile(&self, unloadable: Unloadable) -> Result<(), Error> {
         let snapshot = Arc::clone(&self.0.parts.configuration.current());
-        for (tenant, name, state) in snapshot.plugins() {
-            if self.is_due(tenant, name, state, unloadable) {
-                self.install(tenant, name).await?;
-            }
-        }
-        Ok(())
+        let due = snapshot
+            .plugins()
+            .filter(|(tenant, name, state)| self.is_due(*tenant, name, state, unloadable))
+            .map(|(tenant, name, _)| Ok((tenant, name)));
+        // Some at a time, so that one that takes long to compile keeps few others waiting.
+        futures_util::stream::iter(due)
+            .try_for_each_concurrent(LOADS_AT_ONCE, |(tenant, name)| self.install(tenant, name))
+            .await
     }
 
     /// Whether this node has yet to load what the configuration says is active.
@@ -153,25 +159,39 @@ impl Plugins {
         if let Some(module) = self.0.parts.installed.module(version) {
             return Ok(Ok(module));
         }
-        let wasm = self.0.parts.store.module(version).await?;
-        let engine = self.0.parts.engine.clone();
-        let begun = Instant::now();
-        let compiled = tokio::task::spawn_blocking(move || compile_stored(&engine, version, wasm.as_deref())).await;
-        if let Ok(compiled) = &compiled {
-            self.count_compilation(begun, compiled);
+        let (engine, compiler) = (self.0.parts.engine.clone(), self.0.parts.compiler.clone());
+        let kept = tokio::task::spawn_blocking({
+            let (engine, compiler) = (engine.clone(), compiler.clone());
+            move || engine.kept(&compiler, version)
+        });
+        if let Ok(Some(module)) = kept.await {
+            return Ok(Ok(module));
         }
-        Ok(compiled.unwrap_or_else(|_| Err("compiling it was interrupted".to_owned())))
+        if let Some(reason) = self.refused_before(version).await? {
+            return Ok(Err(reason));
+        }
+        let wasm = self.0.parts.store.module(version).await?;
+        match whole(version, wasm) {
+            Ok(wasm) => self.in_work(version, self.compile(version, wasm.into())).await,
+            Err(reason) => Ok(Err(reason)),
+        }
     }
+}
+
+/// What the table holds of a version, if it is that.
+fn whole(version: ContentHash, wasm: Option<Vec<u8>>) -> Result<Vec<u8>, String> {
+    let wasm = wasm.ok_or("its module is not in the database")?;
+    if ContentHash::of(&wasm) != version {
+        return Err("its module in the database is damaged: the bytes do not have the hash they are kept under".to_owned());
+    }
+    Ok(wasm)
 }
 
 /// Compiles what the table holds of a version.
 ///
 /// # Errors
 /// Why it cannot be loaded, for the operator.
-pub(super) fn compile_stored(engine: &Engine, version: ContentHash, wasm: Option<&[u8]>) -> Result<Module, String> {
-    let wasm = wasm.ok_or("its module is not in the database")?;
-    if ContentHash::of(wasm) != version {
-        return Err("its module in the database is damaged: the bytes do not have the hash they are kept under".to_owned());
-    }
-    engine.compile(wasm).map_err(|refusal| refusal.to_string())
+pub(super) fn compile_stored(engine: &Engine, compiler: &Compiler, version: ContentHash, wasm: Option<Vec<u8>>) -> Result<Module, String> {
+    let wasm = whole(version, wasm)?;
+    engine.compile(compiler, &wasm).map_err(|refusal| refusal.to_string())
 }

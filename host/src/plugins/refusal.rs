@@ -3,7 +3,7 @@
 //! A version is compiled (the reasons against it are [`crate::wasm::Refusal`]) and then tried ([`super::trial`]). One
 //! that fails leaves its reason with the plugin and a line in the log; the version before it serves on (P1).
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hookyard_domain::{ContentHash, TenantId};
@@ -21,17 +21,24 @@ const REASON_CHARS_MAX: usize = 2_000;
 impl Plugins {
     /// Compiles and tries a version. The outer error is the store's, the inner one the reason to refuse the version.
     pub(super) async fn check(&self, tenant: TenantId, name: &str, wasm: Bytes) -> Result<Result<Module, String>, Error> {
-        let parts = &self.0.parts;
-        let engine = parts.engine.clone();
-        let begun = Instant::now();
-        let compiled = tokio::task::spawn_blocking(move || engine.compile(&wasm)).await;
-        if let Ok(compiled) = &compiled {
-            self.count_compilation(begun, compiled);
+        let version = ContentHash::of(&wasm);
+        match self.refused_before(version).await? {
+            Some(reason) => Ok(Err(reason)),
+            None => self.in_work(version, self.compile_and_try(tenant, name, version, wasm)).await,
         }
-        let module = match compiled {
-            Ok(Ok(module)) => module,
-            Ok(Err(refusal)) => return Ok(Err(refusal.to_string())),
-            Err(_) => return Ok(Err("the check was interrupted; offer the version again".to_owned())),
+    }
+
+    async fn compile_and_try(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        version: ContentHash,
+        wasm: Bytes,
+    ) -> Result<Result<Module, String>, Error> {
+        let parts = &self.0.parts;
+        let module = match self.compile(version, wasm).await? {
+            Ok(module) => module,
+            Err(reason) => return Ok(Err(reason)),
         };
         let senders: Vec<_> = {
             let snapshot = parts.configuration.current();

@@ -20,6 +20,7 @@ mod idempotency;
 mod lease;
 mod memory;
 pub mod migrate;
+mod module;
 mod people;
 mod plugin;
 mod postgres;
@@ -62,6 +63,7 @@ pub use self::{
     error::Error,
     idempotency::Forgotten,
     lease::Liveness,
+    module::ModuleRefusal,
     people::{InviteRow, Refreshed, SessionRow, UserRow},
     plugin::{Activation, PluginRow, Renewed},
     reading::{AttemptView, DecisionView, DeliveryView, EventView, Page, PluginRunView},

@@ -40,6 +40,12 @@ const MIGRATIONS: &[Migration] = &[
         only_on: Some(Database::Sqlite),
         sql: include_str!("../../../migrations/0003_counts.sqlite.sql"),
     },
+    Migration {
+        version: 4,
+        name: "module_checks",
+        only_on: None,
+        sql: include_str!("../../../migrations/0004_module_checks.sql"),
+    },
 ];
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migration \

@@ -1,8 +1,8 @@
 //! The engine: how WebAssembly is compiled and where instances live.
 //!
 //! One engine serves every plugin of the process. It owns three things. The *configuration* turns off every proposal a
-//! router does not need, since the part of a runtime that is not reachable cannot be attacked; an upload is compiled on the
-//! one thread that brought it, because compiling in parallel is not built in. The *pool* holds the
+//! router does not need, since the part of a runtime that is not reachable cannot be attacked; it is shared with the process
+//! that compiles (`compiler/`), on one thread, because compiling in parallel is not built in. The *pool* holds the
 //! memory of instances between runs, so that a fresh instance per event costs microseconds. The *ticker* is the one
 //! thread that moves the epoch, by which calls notice that their time is up; it shares its state with the seats of calls
 //! (`seats.rs`).
@@ -121,6 +121,13 @@ impl Allocation {
             Self::OnDemand => "on-demand",
         }
     }
+
+    /// The other way round.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        [Self::Pool, Self::SmallPool, Self::OnDemand]
+            .into_iter()
+            .find(|allocation| allocation.as_str() == name)
+    }
 }
 
 /// Why no engine could be made.
@@ -204,6 +211,14 @@ impl Engine {
         &self.inner.runtime
     }
 
+    /// Names all that machine code depends on: the compiler's version and settings, and the processor.
+    pub(super) fn code_fingerprint(&self) -> u64 {
+        use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+        let mut hasher = DefaultHasher::new();
+        self.runtime().precompile_compatibility_hash().hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// Waits for a seat; the ticker runs as long as one is taken.
     pub(super) fn take_seat(&self) -> Seat<'_> {
         self.inner.seats.take()
@@ -221,6 +236,21 @@ impl Drop for Inner {
 }
 
 fn config(allocation: Allocation, seats: u32) -> Config {
+    let mut config = code_config(allocation);
+    config.allocation_strategy(match allocation {
+        Allocation::Pool | Allocation::SmallPool => InstanceAllocationStrategy::Pooling(pool(seats)),
+        Allocation::OnDemand => InstanceAllocationStrategy::OnDemand,
+    });
+    config
+}
+
+/// An engine that compiles for those of this allocation and runs nothing: it reserves no memory for instances.
+pub(super) fn compiling(allocation: Allocation) -> wasmtime::Result<wasmtime::Engine> {
+    wasmtime::Engine::new(code_config(allocation).allocation_strategy(InstanceAllocationStrategy::OnDemand))
+}
+
+/// All that machine code depends on.
+fn code_config(allocation: Allocation) -> Config {
     let mut config = Config::new();
     config
         // Proposals no router needs. With relaxed SIMD a run could not be repeated; memory64 has no bound to rely on. Threads,
@@ -237,24 +267,13 @@ fn config(allocation: Allocation, seats: u32) -> Config {
         .max_wasm_stack(STACK_BYTES_MAX)
         .wasm_backtrace_max_frames(None);
     match allocation {
-        Allocation::Pool => {
-            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(seats)));
-        }
-        Allocation::SmallPool => {
-            config
-                .signals_based_traps(false)
-                .memory_reservation(MEMORY_BYTES_CEILING as u64)
-                .memory_guard_size(0)
-                .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(seats)));
-        }
-        Allocation::OnDemand => {
-            config
-                .signals_based_traps(false)
-                .memory_reservation(0)
-                .memory_guard_size(0)
-                .allocation_strategy(InstanceAllocationStrategy::OnDemand);
-        }
-    }
+        Allocation::Pool => &mut config,
+        Allocation::SmallPool => config
+            .signals_based_traps(false)
+            .memory_reservation(MEMORY_BYTES_CEILING as u64)
+            .memory_guard_size(0),
+        Allocation::OnDemand => config.signals_based_traps(false).memory_reservation(0).memory_guard_size(0),
+    };
     config
 }
 

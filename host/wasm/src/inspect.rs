@@ -19,6 +19,15 @@ const FUNCTIONS_MAX: usize = 100_000;
 /// as much.
 const FUNCTION_BYTES_MAX: usize = 1 << 20;
 
+/// Imports and exports in one upload, over all of its modules and components. Go and CPython have some hundreds.
+const NAMES_MAX: usize = 20_000;
+
+/// Bytes of one name. Components nest their interfaces' names; real ones have some 60.
+const NAME_BYTES_MAX: usize = 1_024;
+
+/// Modules and components in one upload. CPython's has 33.
+const PARTS_MAX: usize = 1_000;
+
 /// Names of exports shown in a refusal.
 const NAMES_SHOWN_MAX: usize = 5;
 
@@ -59,12 +68,46 @@ pub enum Refusal {
     Compile { message: String },
     #[error("the compiler itself failed on this module; nothing about it can be fixed from here, please report it")]
     CompilerFailed,
+    #[error("compiling the module takes longer than {seconds} s")]
+    CompileTime { seconds: u64 },
+    #[error("compiling the module takes more than {mib} MiB of memory")]
+    CompileMemory { mib: u64 },
+    #[error("the module is nested too deeply to be compiled")]
+    CompileStack,
+    #[error("the compiler cannot be started: {message}")]
+    NoCompiler { message: String },
+    /// What a child that compiles said of it.
+    #[error("{reason}")]
+    Told { reason: String },
     #[error("the plugin does not follow contract {host}: {message}")]
     TypesDiffer { message: String, host: &'static str },
     #[error("the plugin could not describe itself: {0}")]
     Trial(PluginFailure),
     #[error("the plugin's description of itself is not usable: {message}")]
     Manifest { message: String },
+}
+
+/// For how long the same bytes would be refused again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// For as long as the judges are the same.
+    Always,
+    /// It may have been the machine's doing.
+    ForAWhile,
+    /// It says nothing about the bytes.
+    Not,
+}
+
+impl Refusal {
+    /// For how long this refusal need not be found out again.
+    pub fn holds(&self) -> Holds {
+        match self {
+            Self::CompileTime { .. } | Self::CompilerFailed => Holds::ForAWhile,
+            // A plugin that describes itself does so in the time this machine leaves it.
+            Self::NoCompiler { .. } | Self::Trial(_) => Holds::Not,
+            _ => Holds::Always,
+        }
+    }
 }
 
 /// What a module can do, told by what it imports.
@@ -89,6 +132,12 @@ pub(super) struct Inspected {
 
 /// Accepts a module for compilation or says why not; never panics, whatever the bytes.
 pub(super) fn inspect(wasm: &[u8], bytes_max: usize, features: WasmFeatures) -> Result<Inspected, Refusal> {
+    let Names { imports, exports } = read(wasm, bytes_max, features)?;
+    judge(&imports, &exports)
+}
+
+/// What the size and the first bytes tell, without parsing anything.
+pub(super) fn recognise(wasm: &[u8], bytes_max: usize) -> Result<(), Refusal> {
     if wasm.len() > bytes_max {
         return Err(Refusal::TooLarge {
             bytes: wasm.len(),
@@ -104,27 +153,39 @@ pub(super) fn inspect(wasm: &[u8], bytes_max: usize, features: WasmFeatures) -> 
     if wasm.starts_with(&CORE_PREAMBLE) {
         return Err(Refusal::CoreModule);
     }
+    Ok(())
+}
+
+/// Validates a module and reads what it asks for and offers. It recurses where the module nests and allocates what it
+/// declares, so it belongs into a process that may end.
+pub(super) fn read(wasm: &[u8], bytes_max: usize, features: WasmFeatures) -> Result<Names, Refusal> {
+    recognise(wasm, bytes_max)?;
     wasmparser::Validator::new_with_features(features)
         .validate_all(wasm)
         .map_err(|error| invalid(&error))?;
-    let names = read_names(wasm)?;
-    for import in &names.imports {
+    read_names(wasm)
+}
+
+/// Judges a module by what it asks for and offers.
+pub(super) fn judge(imports: &[String], exports: &[String]) -> Result<Inspected, Refusal> {
+    for import in imports {
         check_import(import)?;
     }
-    let (line, router) = exported(&names.exports, contract::ROUTER, "router", &Line::ALL)?;
-    let (_, lifecycle) = exported(&names.exports, contract::LIFECYCLE, "lifecycle", &[line])?;
+    let (line, router) = exported(exports, contract::ROUTER, "router", &Line::ALL)?;
+    let (_, lifecycle) = exported(exports, contract::LIFECYCLE, "lifecycle", &[line])?;
     Ok(Inspected {
         line,
         router,
         lifecycle,
-        capabilities: names.imports.iter().filter_map(|import| capability(import)).collect(),
+        capabilities: imports.iter().filter_map(|import| capability(import)).collect(),
     })
 }
 
-#[derive(Default)]
-struct Names {
-    imports: Vec<String>,
-    exports: Vec<String>,
+/// What the outermost component imports and exports.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    pub(super) imports: Vec<String>,
+    pub(super) exports: Vec<String>,
 }
 
 /// Collects what the outermost component imports and exports, and counts what it holds inside.
@@ -133,24 +194,48 @@ fn read_names(wasm: &[u8]) -> Result<Names, Refusal> {
 
     let mut names = Names::default();
     let mut depth = 0_u32;
-    let mut functions = 0_usize;
+    let (mut functions, mut count, mut parts) = (0_usize, 0_usize, 0_usize);
     for payload in wasmparser::Parser::new(0).parse_all(wasm) {
         match payload.map_err(|error| invalid(&error))? {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                depth += 1;
+                parts += 1;
+                bounded("modules and components", parts, PARTS_MAX)?;
+            }
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::CodeSectionEntry(body) => {
                 functions += 1;
                 bounded("functions", functions, FUNCTIONS_MAX)?;
                 bounded("bytes in one function", body.range().len(), FUNCTION_BYTES_MAX)?;
             }
-            Payload::ComponentImportSection(section) if depth == 0 => {
-                for import in section {
-                    names.imports.push(import.map_err(|error| invalid(&error))?.name.name.to_owned());
+            Payload::ImportSection(section) => {
+                count += section.count() as usize;
+                bounded("imports and exports", count, NAMES_MAX)?;
+            }
+            Payload::ExportSection(section) => {
+                count += section.count() as usize;
+                bounded("imports and exports", count, NAMES_MAX)?;
+            }
+            Payload::ComponentImportSection(section) => {
+                count += section.count() as usize;
+                bounded("imports and exports", count, NAMES_MAX)?;
+                if depth == 0 {
+                    for import in section {
+                        let name = import.map_err(|error| invalid(&error))?.name.name;
+                        bounded("bytes in one name", name.len(), NAME_BYTES_MAX)?;
+                        names.imports.push(name.to_owned());
+                    }
                 }
             }
-            Payload::ComponentExportSection(section) if depth == 0 => {
-                for export in section {
-                    names.exports.push(export.map_err(|error| invalid(&error))?.name.name.to_owned());
+            Payload::ComponentExportSection(section) => {
+                count += section.count() as usize;
+                bounded("imports and exports", count, NAMES_MAX)?;
+                if depth == 0 {
+                    for export in section {
+                        let name = export.map_err(|error| invalid(&error))?.name.name;
+                        bounded("bytes in one name", name.len(), NAME_BYTES_MAX)?;
+                        names.exports.push(name.to_owned());
+                    }
                 }
             }
             _ => {}

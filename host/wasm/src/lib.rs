@@ -14,10 +14,11 @@
 //!
 //! Read on in `engine.rs` for how instances are made, `call.rs` for one run, `limits.rs` for what stops it,
 //! `contract/` for the types of each version, `wasi.rs` and `ambient.rs` for the little world a guest sees, `inspect.rs` for
-//! uploads and the reasons to refuse them.
+//! uploads and the reasons to refuse them, `compiler/` for the process that looks at them.
 
 mod ambient;
 mod call;
+pub mod compiler;
 mod contract;
 mod engine;
 mod inspect;
@@ -38,10 +39,13 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use self::call::{Executed, Setup, State};
+use self::compiler::Answer;
+pub use self::compiler::Compiler;
 pub use self::contract::{Body, ConfigProblem, EndpointView, EventView, Manifest, VERSION as CONTRACT_VERSION};
 use self::contract::{Exports, Line};
 pub use self::engine::{Allocation, Engine, EngineError, Settings};
-pub use self::inspect::{Capability, Refusal};
+use self::inspect::Inspected;
+pub use self::inspect::{Capability, Holds, Refusal};
 use self::interface::InterfaceName;
 pub use self::limits::{CallLimits, MEMORY_BYTES_CEILING};
 pub use self::log::{Level, LogLine};
@@ -114,32 +118,86 @@ pub enum ConfigRefused {
 }
 
 impl Engine {
-    /// Makes a plugin of a module's bytes: inspects, compiles, links, and lets it describe itself. Takes from
-    /// milliseconds to seconds of the calling thread.
+    /// Makes a plugin of a module's bytes: a child process inspects and compiles it, then it is linked here, and describes
+    /// itself. Takes from milliseconds to seconds of the calling thread, which sleeps meanwhile.
     ///
     /// # Errors
-    /// A [`Refusal`] whose text tells the author of the module what to do. No input makes it panic.
-    pub fn compile(&self, wasm: &[u8]) -> Result<Module, Refusal> {
-        std::panic::catch_unwind(AssertUnwindSafe(|| self.compile_unguarded(wasm))).unwrap_or(Err(Refusal::CompilerFailed))
+    /// A [`Refusal`] whose text tells the author of the module what to do. No input makes it panic, and none costs this
+    /// process more than its own bytes and those of its machine code.
+    pub fn compile(&self, compiler: &Compiler, wasm: &[u8]) -> Result<Module, Refusal> {
+        inspect::recognise(wasm, self.settings().module_bytes_max)?;
+        let hash = ContentHash::of(wasm);
+        if let Some(module) = self.kept(compiler, hash) {
+            return Ok(module);
+        }
+        let answer = compiler.ask_child(self, wasm)?;
+        let module = self.guarded(|| self.load(hash, &answer))?;
+        // Only now: what is kept has been loaded once, and did no harm.
+        compiler.keep(self, hash, &answer);
+        Ok(module)
     }
 
-    fn compile_unguarded(&self, wasm: &[u8]) -> Result<Module, Refusal> {
-        let runtime = self.runtime();
-        let features = runtime.get_wasm_features();
-        let inspected = inspect::inspect(wasm, self.settings().module_bytes_max, features)?;
-        // `from_binary` and not `new`: the latter would also take WebAssembly text.
-        let component = Component::from_binary(runtime, wasm).map_err(|error| Refusal::Compile {
+    /// The plugin of these bytes, if its machine code is kept: without the bytes themselves, and in well under a millisecond.
+    pub fn kept(&self, compiler: &Compiler, hash: ContentHash) -> Option<Module> {
+        let answer = compiler.cached(self, hash)?;
+        self.guarded(|| self.load(hash, &answer)).ok()
+    }
+
+    /// The same as [`compile`](Self::compile) in this very process, which the module can bring down. For those who run
+    /// their own modules.
+    ///
+    /// # Errors
+    /// As [`compile`](Self::compile).
+    pub fn compile_here(&self, wasm: &[u8]) -> Result<Module, Refusal> {
+        self.guarded(|| {
+            let runtime = self.runtime();
+            let inspected = inspect::inspect(wasm, self.settings().module_bytes_max, runtime.get_wasm_features())?;
+            // `from_binary` and not `new`: the latter would also take WebAssembly text.
+            let component = Component::from_binary(runtime, wasm).map_err(|error| Refusal::Compile {
+                message: format!("{error:#}"),
+            })?;
+            self.link(ContentHash::of(wasm), inspected, &component)
+        })
+    }
+
+    /// Names what judges modules here: another version of this program or of its compiler, other limits or another processor
+    /// may judge differently.
+    pub fn fingerprint(&self) -> String {
+        format!(
+            "{} {:016x} {}",
+            env!("CARGO_PKG_VERSION"),
+            self.code_fingerprint(),
+            self.settings().module_bytes_max
+        )
+    }
+
+    fn guarded(&self, work: impl FnOnce() -> Result<Module, Refusal>) -> Result<Module, Refusal> {
+        std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Refusal::CompilerFailed))
+    }
+
+    fn load(&self, hash: ContentHash, answer: &Answer) -> Result<Module, Refusal> {
+        let inspected = inspect::judge(&answer.imports, &answer.exports)?;
+        // SAFETY: These bytes were written by wasmtime's compiler in a child of this program, or were found in the cache with
+        // an authentication code that only this program can make of what such a child wrote. That they are for this very
+        // version, these settings and this processor is checked by wasmtime itself.
+        #[allow(unsafe_code, reason = "machine code can only be loaded on trust")]
+        let component = unsafe { Component::deserialize(self.runtime(), &answer.machine_code) };
+        let component = component.map_err(|error| Refusal::Compile {
             message: format!("{error:#}"),
         })?;
-        let instantiation = link(runtime, &component)?
-            .instantiate_pre(&component)
+        self.link(hash, inspected, &component)
+    }
+
+    fn link(&self, hash: ContentHash, inspected: Inspected, component: &Component) -> Result<Module, Refusal> {
+        let instantiation = link(self.runtime(), component)?
+            .instantiate_pre(component)
             .map_err(|error| types_differ(&error))?;
-        let exports = inspected.line.exports(&component, &inspected.router, &inspected.lifecycle)?;
+        let exports = inspected.line.exports(component, &inspected.router, &inspected.lifecycle)?;
         let manifest = self.describe(&instantiation, &exports)?;
         check_manifest(&manifest)?;
         let inner = Inner {
             engine: self.clone(),
-            hash: ContentHash::of(wasm),
+            hash,
             manifest,
             capabilities: inspected.capabilities,
             instantiation,

@@ -25,7 +25,7 @@ pub fn calls(plugin: &Path, quick: bool) -> anyhow::Result<Vec<Line>> {
     let wasm = std::fs::read(plugin).with_context(|| format!("cannot read {}", plugin.display()))?;
     let engine = Engine::new(&Settings::default()).context("cannot start the plugin engine")?;
     let module = engine
-        .compile(&wasm)
+        .compile_here(&wasm)
         .map_err(|refusal| anyhow!("cannot load the plugin: {refusal}"))?;
     let calls = if quick { CALLS_QUICK } else { CALLS };
     let small = payload::small();

@@ -124,6 +124,13 @@ async fn another_tenants_things_look_absent(kind: Kind) {
         assert!([404, 422].contains(&answer.status), "{path} {body}: {}", answer.text());
     }
     is(&stranger.post("/api/v1/setup", &json!({ "text": "" })).await, 403);
+    // Contents of plugins are nobody's, so which of them are refused is the operator's to see.
+    let refused = format!("/api/v1/modules/refused/{}", "0".repeat(64));
+    is(&stranger.get("/api/v1/modules/refused").await, 403);
+    is(&stranger.call(Method::DELETE, &refused, None).await, 403);
+    is(&operator.get("/api/v1/modules/refused").await, 200);
+    is(&operator.call(Method::DELETE, &refused, None).await, 404);
+    is(&operator.call(Method::DELETE, "/api/v1/modules/refused/x", None).await, 404);
     // Nothing of all that was done.
     is(&operator.get(&format!("/api/v1/endpoints/{endpoint}")).await, 200);
     assert_eq!(is(&stranger.get("/api/v1/events").await, 200)["items"], json!([]));

@@ -1,6 +1,6 @@
 //! The one entry for a new version, and what a node does about an active version that it cannot load.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hookyard::{
@@ -19,7 +19,7 @@ use hookyard_tests::{
     on_both_databases,
     receiver::Receiver,
     routing::*,
-    server,
+    server::{self, compiler},
     setup::{Sender, SetupFile, Tenant},
 };
 
@@ -47,12 +47,18 @@ impl Node {
     async fn start(database: &TestDatabase) -> Self {
         let clock = Clock::default();
         let store = database.open(clock.now()).await;
+        if database.kind() == Kind::Postgres {
+            // What a node has in work counts for as long as it is alive.
+            let registered = store.register_node(clock.now(), Duration::from_secs(60)).await;
+            registered.expect("the store writes");
+        }
         let setup = SetupFile::new().tenant(Tenant::named(TENANT).sender(sender_in("pass")));
         let tenant = setup.apply_in_process(&store, clock.now()).await[TENANT];
         let (installed, configuration) = (Arc::new(Installed::default()), Arc::new(Configuration::default()));
         let plugins = Plugins::new(plugins::Parts {
             store: store.clone(),
             engine: Engine::new(&Settings::default()).expect("an engine can be made"),
+            compiler: compiler(),
             installed: Arc::clone(&installed),
             configuration: Arc::clone(&configuration),
             clock,
@@ -248,7 +254,7 @@ async fn a_question_about_a_configuration_never_fails_because_of_a_plugin(kind: 
         },
     ];
     let ask = async || {
-        check_configs(&node.store, &Settings::default(), &questions)
+        check_configs(&node.store, &Settings::default(), &compiler(), &questions)
             .await
             .expect("nothing is wrong with the store")
     };

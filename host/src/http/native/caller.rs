@@ -77,14 +77,26 @@ impl FromRequestParts<Arc<Desk>> for Writer {
     }
 }
 
+impl Reader {
+    /// # Errors
+    /// [`Refused::OperatorOnly`].
+    pub fn operator(self) -> Result<(), Refused> {
+        operator(self.scope)
+    }
+}
+
+fn operator(scope: Scope) -> Result<(), Refused> {
+    match scope {
+        Scope::Operator => Ok(()),
+        Scope::Tenant(_) => Err(Refused::OperatorOnly),
+    }
+}
+
 impl Writer {
     /// # Errors
     /// [`Refused::OperatorOnly`].
     pub fn operator(self) -> Result<(), Refused> {
-        match self.scope {
-            Scope::Operator => Ok(()),
-            Scope::Tenant(_) => Err(Refused::OperatorOnly),
-        }
+        operator(self.scope)
     }
 
     /// Whether an endpoint's URL may be plain http.

@@ -13,6 +13,7 @@ mod deliveries;
 mod endpoints;
 mod environments;
 mod events;
+mod modules;
 mod openapi;
 mod params;
 mod senders;
@@ -62,6 +63,7 @@ fn routes() -> Routes<Arc<Desk>> {
         .merge(users::routes())
         .merge(events::routes())
         .merge(deliveries::routes())
+        .merge(modules::routes())
         .merge(standing::routes())
         .merge(setup::routes())
 }

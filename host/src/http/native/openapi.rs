@@ -39,6 +39,7 @@ pub mod tag {
     pub const USERS: &str = "Users";
     pub const EVENTS: &str = "Events";
     pub const DELIVERIES: &str = "Deliveries";
+    pub const MODULES: &str = "Modules";
     pub const STATUS: &str = "Status";
     pub const SETUP: &str = "Set-ups";
 }
@@ -66,10 +67,14 @@ impl Op {
         self.answers([said::forbidden("the token may only read")])
     }
 
+    /// Of the operator alone, to read.
+    pub fn operators(self) -> Self {
+        self.answers([said::forbidden("the token is of a tenant, not of the operator")])
+    }
+
     /// Of the operator alone, to write.
     pub fn operator(self) -> Self {
-        self.write()
-            .answers([said::forbidden("the token is of a tenant, not of the operator")])
+        self.write().operators()
     }
 
     pub fn about(self, description: &str) -> Self {
@@ -88,6 +93,17 @@ impl Op {
     pub fn of_one(self, what: &str) -> Self {
         Self(self.0.parameter(Place::Path, "id", &format!("The {what}'s id."), schemas::id()))
             .answers([said::absent(&format!("there is no such {what} within the token's tenant"))])
+    }
+
+    /// Of a content, which the path names.
+    pub fn of_hash(self, what: &str) -> Self {
+        Self(self.0.parameter(
+            Place::Path,
+            "hash",
+            &format!("The SHA-256 of the {what}, in hexadecimal."),
+            schemas::hash(),
+        ))
+        .answers([said::absent(&format!("there is no such {what}"))])
     }
 
     /// A list that can be had of one tenant.
@@ -212,7 +228,7 @@ pub fn url() -> ObjectBuilder {
 
 /// The document of what is described.
 pub fn document(described: Described) -> Document {
-    use tag::{CREDENTIALS, DELIVERIES, ENDPOINTS, ENVIRONMENTS, EVENTS, SENDERS, SETUP, STATUS, TENANTS, USERS};
+    use tag::{CREDENTIALS, DELIVERIES, ENDPOINTS, ENVIRONMENTS, EVENTS, MODULES, SENDERS, SETUP, STATUS, TENANTS, USERS};
     let tags = [
         (TENANTS, "Whoever uses the server; the operator makes them."),
         (ENVIRONMENTS, "Parts of a tenant that know nothing of each other."),
@@ -225,6 +241,7 @@ pub fn document(described: Described) -> Document {
         (USERS, "People who log in to a tenant."),
         (EVENTS, "What was accepted and what was decided about it."),
         (DELIVERIES, "Where events went, and how each attempt ended."),
+        (MODULES, "Contents of plugins that are refused, whoever brings them."),
         (STATUS, "What stands still, and why."),
         (SETUP, "Everything of some tenants at once."),
     ];

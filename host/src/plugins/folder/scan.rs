@@ -50,10 +50,13 @@ pub fn scan(folder: &Path) -> io::Result<Scan> {
                 scan.misplaced.push((path, why));
                 continue;
             }
-            if let Ok(metadata) = path.metadata()
-                && metadata.is_file()
-                && scan.found.len() < FILES_MAX
-            {
+            // Of the entry itself: a link may lead anywhere, to a device that never ends too.
+            let Ok(metadata) = path.symlink_metadata() else { continue };
+            if let Some(why) = not_a_file(&metadata) {
+                scan.misplaced.push((path, why));
+                continue;
+            }
+            if scan.found.len() < FILES_MAX {
                 scan.found.push(Found {
                     plugin: plugin.to_owned(),
                     modified_at: modified_at(&metadata),
@@ -65,6 +68,34 @@ pub fn scan(folder: &Path) -> io::Result<Scan> {
     }
     scan.found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(scan)
+}
+
+/// Why an entry is not read.
+fn not_a_file(metadata: &std::fs::Metadata) -> Option<&'static str> {
+    let kind = metadata.file_type();
+    if kind.is_file() {
+        None
+    } else if kind.is_symlink() {
+        Some("it is a symbolic link; put the file itself there")
+    } else if kind.is_dir() {
+        Some("it is a folder, not a file")
+    } else {
+        Some("it is not a regular file")
+    }
+}
+
+/// Opens a module file without waiting: what was a file a moment ago may be a pipe or a link by now.
+pub fn open(path: &Path) -> io::Result<std::fs::File> {
+    use rustix::fs::{Mode, OFlags};
+    let file = std::fs::File::from(rustix::fs::open(
+        path,
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?);
+    match not_a_file(&file.metadata()?) {
+        None => Ok(file),
+        Some(why) => Err(io::Error::other(why)),
+    }
 }
 
 /// A file system that keeps no times counts every file as new.
@@ -135,6 +166,32 @@ mod tests {
         let mut misplaced: Vec<_> = scan.misplaced.iter().filter_map(|(path, _)| path.file_name()).collect();
         misplaced.sort_unstable();
         assert_eq!(misplaced, ["Bad Name.wasm", "stray.wasm"]);
+    }
+
+    #[test]
+    fn what_is_not_a_file_is_named_and_never_waited_for() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let tenant = folder.path().join("acme");
+        std::fs::create_dir_all(tenant.join("folder.wasm")).expect("a folder");
+        std::os::unix::fs::symlink("/dev/zero", tenant.join("link.wasm")).expect("a link");
+        let made = std::process::Command::new("mkfifo").arg(tenant.join("pipe.wasm")).status();
+        assert!(made.expect("there is mkfifo").success());
+        let scan = scan(folder.path()).expect("the folder is readable");
+        assert_eq!(scan.found, []);
+        let mut whys: Vec<_> = scan.misplaced.iter().map(|(_, why)| *why).collect();
+        whys.sort_unstable();
+        assert_eq!(
+            whys,
+            [
+                "it is a folder, not a file",
+                "it is a symbolic link; put the file itself there",
+                "it is not a regular file"
+            ]
+        );
+        // What took a file's place after it was found.
+        for name in ["folder.wasm", "link.wasm", "pipe.wasm"] {
+            assert!(open(&tenant.join(name)).is_err(), "{name}");
+        }
     }
 
     #[test]

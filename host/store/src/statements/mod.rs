@@ -8,6 +8,7 @@ mod accept;
 mod claim;
 mod configuration;
 mod lease;
+mod module;
 mod people;
 mod plugin;
 mod read;
@@ -17,7 +18,7 @@ mod settle;
 mod vitals;
 
 pub(crate) use self::{
-    accept::*, claim::*, configuration::*, lease::*, people::*, plugin::*, read::*, route::*, search::*, settle::*, vitals::*,
+    accept::*, claim::*, configuration::*, lease::*, module::*, people::*, plugin::*, read::*, route::*, search::*, settle::*, vitals::*,
 };
 
 /// Databases a statement is written for.
@@ -52,6 +53,7 @@ pub fn all() -> impl Iterator<Item = Statement> {
         claim::LISTED,
         configuration::LISTED,
         lease::LISTED,
+        module::LISTED,
         people::LISTED,
         plugin::LISTED,
         read::LISTED,
