@@ -1,6 +1,6 @@
-//! The command line: `serve`, `apply`, `migrate`, `events`, `deliveries`, `status`, `replay`, `modules`, `users`, `token`.
+//! The command line: `serve`, `apply`, `migrate`, `backup`, `events`, `deliveries`, `status`, `replay`, `modules`, `users`, `token`.
 //!
-//! All but `serve` and `migrate` are clients of Hookyard's own API ([`api`]): of a server's with `--server`, else of one in
+//! All but `serve`, `migrate` and `backup` are clients of Hookyard's own API ([`api`]): of a server's with `--server`, else of one in
 //! this process over the database.
 //!
 //! Results go to standard output, as text for people or JSON for scripts; logs and errors go to standard error. Exit
@@ -20,6 +20,7 @@ macro_rules! say {
 
 mod api;
 mod apply;
+mod backup;
 mod deliveries;
 mod events;
 mod list;
@@ -39,7 +40,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use self::api::Api;
 use crate::{
     app,
-    config::{KEY_FILE, keys, open_store},
+    config::{KEY_FILE, Keys, keys, open_store},
     store::{Location, SealKey, SecretText, Store},
     telemetry::log::{self, LogFormat},
     wasm::Compiler,
@@ -98,6 +99,8 @@ enum Command {
     Apply(apply::Apply),
     /// Brings the database to this version's schema (serve does so by itself)
     Migrate,
+    /// Copies the embedded database into a new file, also while a server works on it
+    Backup(backup::Backup),
     /// Lists events, or shows one with its decision and deliveries
     Events(events::Events),
     /// Lists deliveries, or shows one with its attempts
@@ -188,8 +191,8 @@ fn complain(text: &str, code: u8) -> ExitCode {
 }
 
 async fn execute(cli: Cli) -> Result<(), Failure> {
-    if cli.common.server.is_some() && matches!(cli.command, Command::Serve(_) | Command::Migrate) {
-        let why = "serve and migrate work on a database of this machine: leave out --server and HOOKYARD_SERVER";
+    if cli.common.server.is_some() && matches!(cli.command, Command::Serve(_) | Command::Migrate | Command::Backup(_)) {
+        let why = "serve, migrate and backup work on a database of this machine: leave out --server and HOOKYARD_SERVER";
         return Err(Failure::Usage(why.to_owned()));
     }
     match cli.command {
@@ -200,6 +203,7 @@ async fn execute(cli: Cli) -> Result<(), Failure> {
             say!("the {} database is at this version's schema", store.kind());
             Ok(())
         }
+        Command::Backup(backup) => backup.run(&cli.common).await,
         Command::Events(events) => events.run(&cli.common).await,
         Command::Deliveries(deliveries) => deliveries.run(&cli.common).await,
         Command::Status(status) => status.run(&cli.common).await,
@@ -267,6 +271,21 @@ impl Common {
         self.store().await
     }
 
+    /// The key of the database's secrets. One is made only for a database that has none yet: beside one whose key was lost or
+    /// forgotten, another would only stand in the way.
+    async fn keys(&self) -> Result<Keys, Failure> {
+        self.make_data_dir()?;
+        let file = self.data_dir.join(KEY_FILE);
+        if self.secret_key.is_none() && !file.exists() && self.must_exist().is_ok() && self.keyless_store().await?.has_key().await? {
+            let problem = format!(
+                "the database has a key, and there is none at {}: put the database's there, or give it with --secret-key",
+                file.display()
+            );
+            return Err(Failure::Failed(anyhow::anyhow!(problem)));
+        }
+        Ok(keys(self.secret_key.as_deref(), &self.data_dir)?)
+    }
+
     fn must_exist(&self) -> Result<(), Failure> {
         if let Location::Sqlite(path) = self.database()?
             && !path.exists()
@@ -295,8 +314,7 @@ impl Common {
     /// Opens the database, made if need be, with the key of its secrets.
     async fn store(&self) -> Result<Store, Failure> {
         let database = self.database()?;
-        self.make_data_dir()?;
-        let keys = keys(self.secret_key.as_deref(), &self.data_dir)?;
+        let keys = self.keys().await?;
         Ok(open_store(&database, keys.seal, app::now()).await?)
     }
 }

@@ -12,7 +12,7 @@ use super::{Common, Failure};
 use crate::{
     app::App,
     clock::Clock,
-    config::{BODY_BYTES_MAX_DEFAULT, Config, PLUGINS_WAIT_DEFAULT, Registration, SEARCH_EVERY_DEFAULT, keys},
+    config::{BODY_BYTES_MAX_DEFAULT, Config, PLUGINS_WAIT_DEFAULT, Registration, SEARCH_EVERY_DEFAULT},
     configuration::PlainHttp,
     store::Location,
     wasm,
@@ -76,8 +76,7 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
         let database = common.database()?;
-        common.make_data_dir()?;
-        let keys = keys(common.secret_key.as_deref(), &common.data_dir)?;
+        let keys = common.keys().await?;
         let _alone = alone(&database)?;
         let plugins = self.plugins_dir.clone().unwrap_or_else(|| common.data_dir.join("plugins"));
         std::fs::create_dir_all(&plugins).with_context(|| format!("cannot make the plugin folder {}", plugins.display()))?;

@@ -9,6 +9,7 @@
 //! then [`group_commit`] and [`events`].
 
 mod announce;
+mod backup;
 mod breaker;
 mod checkpoint;
 mod configuration;
@@ -55,6 +56,7 @@ use self::{
 
 pub use self::{
     announce::Announcements,
+    backup::{BackupError, backup},
     configuration::{
         Change, Changed, CredentialRow, EndpointRow, EnvironmentRow, Expected, LAST_OWNER, PreviousSecret, Row, Rows, Rule, SenderRow,
         SetAside, SubscriptionRow, TenantRow, Thing, Unreadable, VerificationRow,
@@ -295,6 +297,15 @@ impl Store {
             Some(check) => self.seal.open(&check, KEY_CHECK).map(|_| true).map_err(|_| KeyError::Other),
             None => Ok(false),
         }
+    }
+
+    /// Whether the database has a key already, whichever it is.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn has_key(&self) -> Result<bool, Error> {
+        let (check,): (Option<Vec<u8>>,) = on!(self, |pool| sqlx::query_as(statements::SELECT_KEY_CHECK).fetch_one(pool).await)?;
+        Ok(check.is_some())
     }
 
     /// Makes this store's key the database's, if it has none yet and the key opens the secrets that are there.

@@ -16,6 +16,8 @@ macro_rules! counted {
 }
 
 statements! {
+    /// From one view of the database; what is written meanwhile is not in it.
+    Sqlite COPY_DATABASE = "VACUUM INTO $1";
     /// What waits and what has ended without arriving, the time of the first delivery that is due, and the oldest held event.
     Both COUNT_BACKLOG = concat!(
         "SELECT ",
