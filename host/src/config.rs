@@ -64,8 +64,8 @@ pub struct Config {
 /// Default of [`Config::search_every`]: what another node's events wait at most where no notice of them comes.
 pub const SEARCH_EVERY_DEFAULT: Duration = Duration::from_secs(1);
 
-/// Default of [`Config::plugins_wait`]: enough for plugins whose machine code is kept, and short for whoever posts meanwhile.
-pub const PLUGINS_WAIT_DEFAULT: Duration = Duration::from_millis(500);
+/// Default of [`Config::plugins_wait`]: enough for some new plugins, and short for whoever posts meanwhile.
+pub const PLUGINS_WAIT_DEFAULT: Duration = Duration::from_secs(2);
 
 /// Default of [`Config::body_bytes_max`]: GitHub's payloads go up to 25 MB.
 pub const BODY_BYTES_MAX_DEFAULT: usize = 25 * 1024 * 1024;
@@ -98,7 +98,7 @@ pub fn keys(given: Option<&str>, data_dir: &std::path::Path) -> anyhow::Result<K
     Ok(Keys {
         seal,
         seed: derived("plugin seed"),
-        machine_code: derived("machine code"),
+        machine_code: *ContentHash::of(format!("hookyard machine code {}", text.trim().to_ascii_lowercase()).as_bytes()).as_bytes(),
         tokens: *ContentHash::of(format!("hookyard access tokens {}", text.trim().to_ascii_lowercase()).as_bytes()).as_bytes(),
     })
 }

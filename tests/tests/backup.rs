@@ -53,7 +53,12 @@ async fn a_restored_copy_has_every_event_that_was_acknowledged_before_it_was_beg
         server.kill().await;
 
         let again = server::run(&database, &["backup", &copy.to_string_lossy()]).await;
-        assert_eq!(again.status.code(), Some(2), "nothing is replaced: {}", String::from_utf8_lossy(&again.stderr));
+        assert_eq!(
+            again.status.code(),
+            Some(2),
+            "nothing is replaced: {}",
+            String::from_utf8_lossy(&again.stderr)
+        );
 
         let restored = database.folder().join("restored.db");
         std::fs::rename(&copy, &restored).expect("the copy can be put in place");
@@ -74,7 +79,12 @@ async fn a_restored_copy_has_every_event_that_was_acknowledged_before_it_was_beg
             .expect("it reads")
             .map(|id| id.expect("an id").to_string())
             .collect();
-        assert!(acknowledged.is_subset(&kept), "{} of {}", acknowledged.intersection(&kept).count(), acknowledged.len());
+        assert!(
+            acknowledged.is_subset(&kept),
+            "{} of {}",
+            acknowledged.intersection(&kept).count(),
+            acknowledged.len()
+        );
     })
     .await;
 }

@@ -236,9 +236,51 @@ async fn what_a_server_died_with_is_quarantined_until_somebody_asks(kind: Kind) 
     assert!(server.stop().await.success());
 }
 
+/// A supervisor may leave a handle open in the server it starts, and the server in the children it starts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_compiles_has_three_handles_and_cannot_get_more() {
+    wait::bounded(async {
+        let script = format!(
+            "exec 7</etc/hostname; \"{}\" compile-plugin pool 1000000 $$; echo ended",
+            server::binary().display()
+        );
+        let mut shell = tokio::process::Command::new("bash")
+            .args(["-c", &script])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("there is bash");
+        let parent = shell.id().expect("it runs");
+        let limits = wait::until("the child has bounded itself", async || {
+            let child = compilers_of(parent).pop()?;
+            let limits = fs::read_to_string(format!("/proc/{child}/limits")).ok()?;
+            let handles = fs::read_dir(format!("/proc/{child}/fd")).ok()?.count();
+            (limits.contains("Max open files            3 ") && handles == 3).then_some(limits)
+        })
+        .await;
+        for limit in [
+            "Max core file size        0 ",
+            "Max file size             0 ",
+            "Max cpu time              9 ",
+        ] {
+            assert!(limits.contains(limit), "{limits}");
+        }
+        drop(shell.stdin.take());
+        let output = shell.wait_with_output().await.expect("it ends");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("not WebAssembly") && said.ends_with("ended\n"), "{said}");
+    })
+    .await;
+}
+
 /// The processes that compile for a server.
 fn compilers(server: &Server) -> Vec<u32> {
-    let parent = server.pid().map(|pid| pid.to_string()).unwrap_or_default();
+    server.pid().map(compilers_of).unwrap_or_default()
+}
+
+fn compilers_of(parent: u32) -> Vec<u32> {
+    let parent = parent.to_string();
     let processes = fs::read_dir("/proc").expect("processes are listed").filter_map(Result::ok);
     processes
         .filter_map(|entry| entry.file_name().into_string().ok()?.parse().ok())

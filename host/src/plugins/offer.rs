@@ -166,11 +166,16 @@ impl Turns {
     /// The tenant's own turn first: whoever waits behind another offer of the same tenant takes no check from others.
     async fn take(&self, tenant: TenantId) -> Turn<'_> {
         let of_tenant = self.of_tenant(tenant).lock_owned().await;
-        let check = self.checks.acquire().await.expect("the semaphore is never closed");
+        let check = self.check().await;
         Turn {
             _of_tenant: of_tenant,
             _check: check,
         }
+    }
+
+    /// A check for what is active already, which no offer of its tenant needs to wait for.
+    pub(super) async fn check(&self) -> SemaphorePermit<'_> {
+        self.checks.acquire().await.expect("the semaphore is never closed")
     }
 
     fn of_tenant(&self, tenant: TenantId) -> Arc<tokio::sync::Mutex<()>> {

@@ -170,6 +170,8 @@ impl Plugins {
         if let Some(reason) = self.refused_before(version).await? {
             return Ok(Err(reason));
         }
+        // Of all that is compiled here at a time, this is one.
+        let _check = self.0.turns.check().await;
         let wasm = self.0.parts.store.module(version).await?;
         match whole(version, wasm) {
             Ok(wasm) => self.in_work(version, self.compile(version, wasm.into())).await,

@@ -189,10 +189,7 @@ impl Engine {
     }
 
     fn link(&self, hash: ContentHash, inspected: Inspected, component: &Component) -> Result<Module, Refusal> {
-        let instantiation = link(self.runtime(), component)?
-            .instantiate_pre(component)
-            .map_err(|error| types_differ(&error))?;
-        let exports = inspected.line.exports(component, &inspected.router, &inspected.lifecycle)?;
+        let (instantiation, exports) = prepare(self.runtime(), component, &inspected)?;
         let manifest = self.describe(&instantiation, &exports)?;
         check_manifest(&manifest)?;
         let inner = Inner {
@@ -308,6 +305,15 @@ impl std::fmt::Debug for Module {
         let Manifest { name, version, .. } = self.manifest();
         write!(f, "Module({name} {version}, {})", self.hash().short())
     }
+}
+
+/// Links a component and finds what it exports.
+fn prepare(runtime: &wasmtime::Engine, component: &Component, inspected: &Inspected) -> Result<(InstancePre<State>, Exports), Refusal> {
+    let instantiation = link(runtime, component)?
+        .instantiate_pre(component)
+        .map_err(|error| types_differ(&error))?;
+    let exports = inspected.line.exports(component, &inspected.router, &inspected.lifecycle)?;
+    Ok((instantiation, exports))
 }
 
 /// Gives the component each interface it imports, under the very name it uses, so that every version of one line works.

@@ -10,7 +10,9 @@ use std::{
     process::ExitCode,
 };
 
-use rustix::process::{Resource, Rlimit, Signal, getppid, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getppid, getrlimit, setrlimit};
+
+use wasmtime::component::Component;
 
 use super::answer::{self, Answer};
 use crate::engine::{self, Allocation};
@@ -24,6 +26,9 @@ pub(super) const MEMORY_BYTES_MAX: u64 = 480 << 20;
 
 /// Processor time in seconds; the wall time that the parent allows is no longer.
 pub(super) const CPU_S_MAX: u64 = 9;
+
+/// Stack of the thread that reads and compiles: twice what a process usually begins with.
+const STACK_BYTES: usize = 16 << 20;
 
 /// Standard input, output and error: with no more handles a process opens no file and no socket.
 const HANDLES_MAX: u64 = 3;
@@ -48,6 +53,14 @@ fn serve(allocation: Allocation, module_bytes_max: usize, parent: u32) -> ExitCo
     if bound(parent).is_err() {
         return ExitCode::from(3);
     }
+    // The stack of the first thread is whatever the server was started with, and would decide what nests too deeply.
+    let worker = std::thread::Builder::new()
+        .stack_size(STACK_BYTES)
+        .spawn(move || work(allocation, module_bytes_max));
+    worker.ok().and_then(|worker| worker.join().ok()).unwrap_or(ExitCode::from(6))
+}
+
+fn work(allocation: Allocation, module_bytes_max: usize) -> ExitCode {
     let mut wasm = Vec::new();
     // One byte past the limit is enough to be refused for its size.
     if std::io::stdin().take(module_bytes_max as u64 + 1).read_to_end(&mut wasm).is_err() {
@@ -69,6 +82,7 @@ fn bound(parent: u32) -> std::io::Result<()> {
     if getppid().is_none_or(|id| id.as_raw_nonzero().get().cast_unsigned() != parent) {
         return Err(std::io::ErrorKind::NotConnected.into());
     }
+    close_inherited()?;
     let memory = own_address_space()? + MEMORY_BYTES_MAX;
     for (resource, limit) in [
         (Resource::As, memory),
@@ -77,11 +91,38 @@ fn bound(parent: u32) -> std::io::Result<()> {
         (Resource::Fsize, 0),
         (Resource::Nofile, HANDLES_MAX),
     ] {
-        let limit = Rlimit {
-            current: Some(limit),
-            maximum: Some(limit),
+        // What this process was given may be less, and cannot be raised.
+        let limit = getrlimit(resource).maximum.map_or(limit, |maximum| maximum.min(limit));
+        setrlimit(
+            resource,
+            Rlimit {
+                current: Some(limit),
+                maximum: Some(limit),
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// Closes what whoever started the server left open: a limit on handles closes none.
+fn close_inherited() -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: Nothing in this process has opened anything yet, so no handle above the three belongs to anybody here.
+        #[allow(unsafe_code, reason = "the libraries at hand have no call for it")]
+        let closed = unsafe {
+            libc::syscall(
+                libc::SYS_close_range,
+                HANDLES_MAX as libc::c_uint,
+                libc::c_uint::MAX,
+                0 as libc::c_uint,
+            )
         };
-        setrlimit(resource, limit)?;
+        let error = std::io::Error::last_os_error();
+        // A kernel from before 5.9 has none; what is open there is not the module's to use either.
+        if closed != 0 && error.raw_os_error() != Some(libc::ENOSYS) {
+            return Err(error);
+        }
     }
     Ok(())
 }
@@ -100,10 +141,14 @@ fn compile(allocation: Allocation, module_bytes_max: usize, wasm: &[u8]) -> Resu
     })?;
     let names = inspect::read(wasm, module_bytes_max, runtime.get_wasm_features())?;
     // Before the costly part; the parent judges again, for itself.
-    inspect::judge(&names.imports, &names.exports)?;
-    let machine_code = runtime.precompile_component(wasm).map_err(|error| Refusal::Compile {
+    let inspected = inspect::judge(&names.imports, &names.exports)?;
+    let failed = |error: wasmtime::Error| Refusal::Compile {
         message: format!("{error:#}"),
-    })?;
+    };
+    let component = Component::from_binary(&runtime, wasm).map_err(failed)?;
+    // Whatever the types of this component make of the linker, they make it here first.
+    crate::prepare(&runtime, &component, &inspected)?;
+    let machine_code = component.serialize().map_err(failed)?;
     Ok(Answer {
         imports: names.imports,
         exports: names.exports,

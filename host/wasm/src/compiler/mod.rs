@@ -193,6 +193,19 @@ fn ended_without(status: Option<ExitStatus>, last_words: &[u8]) -> Refusal {
 
     let words = String::from_utf8_lossy(last_words);
     let signal = status.and_then(|status| status.signal());
+    // Its own codes, of which none is about the module; 101 is a panic.
+    if let Some(code @ (2..=6 | 126 | 127)) = status.and_then(|status| status.code()) {
+        return Refusal::NoCompiler {
+            message: format!(
+                "it ended with code {code}{}",
+                if words.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", words.trim())
+                }
+            ),
+        };
+    }
     if words.contains("memory allocation of") || words.contains("Cannot allocate memory") || words.contains("ENOMEM") {
         return Refusal::CompileMemory {
             mib: child::MEMORY_BYTES_MAX >> 20,
@@ -222,6 +235,12 @@ mod tests {
             (aborted, "thread 'main' has overflowed its stack", "nested"),
             (Some(ExitStatus::from_raw(libc::SIGXCPU)), "", "longer than"),
             (aborted, "", "the compiler itself failed"),
+            (
+                Some(ExitStatus::from_raw(101 << 8)),
+                "thread panicked",
+                "the compiler itself failed",
+            ),
+            (Some(ExitStatus::from_raw(3 << 8)), "", "cannot be started"),
         ];
         for (status, words, expected) in cases {
             let refusal = ended_without(status, words.as_bytes()).to_string();
