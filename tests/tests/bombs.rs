@@ -262,7 +262,7 @@ async fn a_process_that_compiles_has_three_handles_and_cannot_get_more() {
         for limit in [
             "Max core file size        0 ",
             "Max file size             0 ",
-            "Max cpu time              9 ",
+            "Max cpu time              30 ",
         ] {
             assert!(limits.contains(limit), "{limits}");
         }

@@ -18,8 +18,8 @@ use crate::{
 /// How long a refusal holds that may have been the machine's doing.
 const A_WHILE: Duration = Duration::from_hours(1);
 
-/// How long another node's check is waited for: it takes up to ten seconds, or up to a lease to see that the node is gone.
-const ELSEWHERE_MAX: Duration = Duration::from_secs(30);
+/// How long another node's check is waited for: it takes up to a minute, or up to a lease to see that the node is gone.
+const ELSEWHERE_MAX: Duration = Duration::from_secs(60);
 const LOOK_ELSEWHERE_EVERY: Duration = Duration::from_millis(250);
 
 /// Why a content is quarantined, for whoever reads it.
