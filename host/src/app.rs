@@ -62,6 +62,7 @@ pub struct App {
     heartbeat: JoinHandle<()>,
     grace: Duration,
     /// The engine's ticker and machine code go with it, after everything that runs plugins.
+    compiler: wasm::Compiler,
     _engine: Engine,
 }
 
@@ -229,6 +230,7 @@ impl App {
             tasks,
             heartbeat,
             grace: config.grace,
+            compiler: config.compiler,
             _engine: engine,
         })
     }
@@ -253,6 +255,8 @@ impl App {
     pub async fn stop(self) {
         self.server.stop().await;
         self.closing.cancel();
+        // What is being checked is checked again at the next start.
+        self.compiler.stop();
         if let Some(operations) = self.operations {
             operations.stop().await;
         }

@@ -175,6 +175,8 @@ impl TestHost {
     /// # Panics
     /// When it does not start.
     pub async fn start(&mut self) {
+        // The one of the run before is stopped with it.
+        self.config.compiler = compiler();
         let app = Box::pin(App::start(self.config.clone(), self.clock.clone()))
             .await
             .unwrap_or_else(|error| panic!("the server does not start: {error:#}"));

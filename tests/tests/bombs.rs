@@ -236,6 +236,26 @@ async fn what_a_server_died_with_is_quarantined_until_somebody_asks(kind: Kind) 
     assert!(server.stop().await.success());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_told_to_stop_ends_what_it_compiles_and_does_not_hold_it_against_the_module() {
+    wait::bounded(async {
+        let yard = Yard::prepare(Kind::Sqlite).await;
+        let mut server = yard.serve().await;
+        yard.put(HOSTILE, "bomb", &bombs::loops_and_locals());
+        wait::until("it is being compiled", async || compilers(&server).pop()).await;
+        let begun = Instant::now();
+        assert!(server.stop().await.success());
+        assert!(begun.elapsed() < JUDGED_WITHIN, "it was not waited for");
+        let mut server = yard.serve().await;
+        let reason = wait::until("it is judged", async || {
+            yard.refused(&server, "bomb").await.filter(|reason| reason.contains("memory"))
+        });
+        reason.await;
+        assert!(server.stop().await.success());
+    })
+    .await;
+}
+
 /// A supervisor may leave a handle open in the server it starts, and the server in the children it starts.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_compiles_has_three_handles_and_cannot_get_more() {

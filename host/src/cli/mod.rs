@@ -156,6 +156,9 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
+/// How long work on other threads may take to notice that the process ends.
+const SHUTDOWN_MAX: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Runs the command this process was called with.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
@@ -168,7 +171,12 @@ pub fn run() -> ExitCode {
                 .context("cannot start the runtime")
         })
         .map_err(Failure::Failed)
-        .and_then(|runtime| runtime.block_on(execute(cli)));
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(execute(cli));
+            // What had to be awaited was; nothing else may keep a process that was told twice to end.
+            runtime.shutdown_timeout(SHUTDOWN_MAX);
+            outcome
+        });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Failed(error)) => complain(&format!("{error:#}"), 1),

@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 use hookyard_domain::address::{AddressPolicy, Cidr, Loopback};
 use http::HeaderValue;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Common, Failure};
 use crate::{
@@ -125,22 +125,38 @@ impl Serve {
         // Before starting, so that a signal meanwhile is not lost.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let app = App::start(config, Clock::default()).await?;
+        let compiler = config.compiler.clone();
+        // A start may take long: a migration, a database that does not answer.
+        let app = tokio::select! {
+            app = App::start(config, Clock::default()) => app?,
+            () = either(&mut terminate, &mut interrupt) => {
+                compiler.stop();
+                tracing::info!("stopped before the start was over");
+                return Ok(());
+            }
+        };
         // For whoever started us with port 0.
         say!("listening on http://{}", app.address());
         if let Some(operations) = app.operations_address() {
             say!("operations on http://{operations}");
         }
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        either(&mut terminate, &mut interrupt).await;
         tracing::info!("stopping; a second signal stops at once");
         tokio::select! {
             () = app.stop() => Ok(()),
-            _ = terminate.recv() => Err(Failure::Failed(anyhow!("stopped at once; what was in flight is repeated at the next start"))),
-            _ = interrupt.recv() => Err(Failure::Failed(anyhow!("stopped at once; what was in flight is repeated at the next start"))),
+            () = either(&mut terminate, &mut interrupt) => {
+                compiler.stop();
+                Err(Failure::Failed(anyhow!("stopped at once; what was in flight is repeated at the next start")))
+            }
         }
+    }
+}
+
+/// Waits for one of the signals that ask a server to stop.
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
 }
 

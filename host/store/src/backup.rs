@@ -119,7 +119,7 @@ mod tests {
         let (from, to) = (folder.path().join("a.db"), folder.path().join("b.db"));
         std::fs::write(
             &from,
-            b"This is no database, though it is long enough to be looked at as one. ".repeat(20),
+            b"This is not a database, though it is long enough to be looked at as one. ".repeat(20),
         )
         .unwrap();
         assert!(matches!(backup(&from, &to), Err(BackupError::Database(_))));

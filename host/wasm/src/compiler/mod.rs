@@ -21,7 +21,11 @@ use std::{
     io::{Read as _, Write as _},
     path::PathBuf,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     time::{Duration, Instant},
 };
 
@@ -42,6 +46,9 @@ const MACHINE_CODE_BYTES_MAX: u64 = 96 << 20;
 /// What is kept of what a dying child says.
 const LAST_WORDS_BYTES_MAX: u64 = 4 << 10;
 
+/// How soon a child ends whose time is over or whose server stops.
+const WATCH_EVERY: Duration = Duration::from_millis(50);
+
 /// How often a child that has said nothing is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
@@ -50,6 +57,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 pub struct Compiler {
     program: Arc<PathBuf>,
     cache: Option<Arc<Cache>>,
+    stopping: Arc<AtomicBool>,
 }
 
 impl Compiler {
@@ -58,6 +66,7 @@ impl Compiler {
         Self {
             program: Arc::new(program),
             cache: None,
+            stopping: Arc::default(),
         }
     }
 
@@ -78,6 +87,11 @@ impl Compiler {
             cache: Some(Arc::new(cache)),
             ..self
         }
+    }
+
+    /// Ends what is being compiled, for good: nobody waits for it any more. It says nothing about the modules.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
     }
 
     /// What the cache holds of these bytes.
@@ -128,13 +142,14 @@ impl Compiler {
             });
             let watched = &child;
             let watch = scope.spawn(move || {
-                // Whether the time was over before the answer was there.
-                let left = COMPILE_WALL_MAX.saturating_sub(begun.elapsed());
-                let over = waiting.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Timeout);
-                if over {
-                    kill(watched);
+                // Whether it was ended before the answer was there.
+                while waiting.recv_timeout(WATCH_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    if begun.elapsed() >= COMPILE_WALL_MAX || self.stopping.load(Ordering::Relaxed) {
+                        kill(watched);
+                        return true;
+                    }
                 }
-                over
+                false
             });
             let mut said = Vec::new();
             let _ = stdout
@@ -149,6 +164,11 @@ impl Compiler {
             (said, last_words.join().unwrap_or_default(), killed)
         });
         let status = child.into_inner().unwrap_or_else(PoisonError::into_inner).wait();
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err(Refusal::NoCompiler {
+                message: "the server is stopping".to_owned(),
+            });
+        }
         if killed {
             return Err(Refusal::CompileTime {
                 seconds: COMPILE_WALL_MAX.as_secs(),
