@@ -14,7 +14,7 @@ use super::statements;
 /// Rows that one way of asking looks through.
 macro_rules! looked_through {
     () => {
-        "3000"
+        "5000"
     };
 }
 /// All events, as the index of the tenant has them.
