@@ -1,7 +1,7 @@
 //! What enters the dependency tree, judged by `cargo-deny` with the rules of `deny.toml`.
 //!
 //! The program is installed once into the target folder, in the version named here, so that every machine judges by the same one;
-//! nothing is asked of the network otherwise. Licences, bans and sources need only what cargo has downloaded. Advisories need a copy of
+//! licences, bans and sources then need only what cargo downloads. Advisories need a copy of
 //! their database, which not every build machine can fetch: where there is none, this says so in so many words and goes on.
 
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ const ADVISORIES: &str = "target/advisory-db";
 /// When the program cannot be installed, or finds what `deny.toml` forbids.
 pub(crate) fn run(workspace: &Workspace, foreground: &Foreground) -> anyhow::Result<()> {
     let program = find_or_install(workspace, foreground)?;
+    // The tree of all platforms is judged; building has downloaded that of this one.
+    foreground.run(workspace.cargo().args(["fetch", "--locked"]))?;
     let deny = |checks: &[&str]| {
         let mut deny = Command::new(&program);
         deny.current_dir(workspace.root())
