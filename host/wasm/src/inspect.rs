@@ -194,7 +194,12 @@ fn read_names(wasm: &[u8]) -> Result<Names, Refusal> {
 
     let mut names = Names::default();
     let mut depth = 0_u32;
-    let (mut functions, mut count, mut parts) = (0_usize, 0_usize, 0_usize);
+    let (mut functions, mut parts) = (0_usize, 0_usize);
+    let mut count = 0_usize;
+    let mut counted = |more: u32| {
+        count += more as usize;
+        bounded("imports and exports", count, NAMES_MAX)
+    };
     for payload in wasmparser::Parser::new(0).parse_all(wasm) {
         match payload.map_err(|error| invalid(&error))? {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
@@ -208,17 +213,10 @@ fn read_names(wasm: &[u8]) -> Result<Names, Refusal> {
                 bounded("functions", functions, FUNCTIONS_MAX)?;
                 bounded("bytes in one function", body.range().len(), FUNCTION_BYTES_MAX)?;
             }
-            Payload::ImportSection(section) => {
-                count += section.count() as usize;
-                bounded("imports and exports", count, NAMES_MAX)?;
-            }
-            Payload::ExportSection(section) => {
-                count += section.count() as usize;
-                bounded("imports and exports", count, NAMES_MAX)?;
-            }
+            Payload::ImportSection(section) => counted(section.count())?,
+            Payload::ExportSection(section) => counted(section.count())?,
             Payload::ComponentImportSection(section) => {
-                count += section.count() as usize;
-                bounded("imports and exports", count, NAMES_MAX)?;
+                counted(section.count())?;
                 if depth == 0 {
                     for import in section {
                         let name = import.map_err(|error| invalid(&error))?.name.name;
@@ -228,8 +226,7 @@ fn read_names(wasm: &[u8]) -> Result<Names, Refusal> {
                 }
             }
             Payload::ComponentExportSection(section) => {
-                count += section.count() as usize;
-                bounded("imports and exports", count, NAMES_MAX)?;
+                counted(section.count())?;
                 if depth == 0 {
                     for export in section {
                         let name = export.map_err(|error| invalid(&error))?.name.name;
