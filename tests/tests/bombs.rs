@@ -22,8 +22,8 @@ use hookyard_tests::{
 use serde_json::Value;
 
 const HOSTILE: &str = "hostile";
-/// From when a file is looked at until its reason is there.
-const JUDGED_WITHIN: Duration = Duration::from_secs(10);
+/// When a bomb counts as not judged at all: above what a loaded machine needs for one.
+const JUDGED_WITHIN: Duration = Duration::from_secs(30);
 /// Memory of a process that compiles.
 const CHILD_KIB_MAX: u64 = 512 << 10;
 /// All bombs, one after the other, on a busy machine.
@@ -155,7 +155,7 @@ async fn no_file_costs_the_server_or_another_tenant_anything() {
             if let Some(reason) = yard.refused(&server, name).await {
                 break reason;
             }
-            assert!(begun.elapsed() < JUDGED_WITHIN + wait::PATIENCE, "{name} is not judged");
+            assert!(begun.elapsed() < JUDGED_WITHIN, "{name} is not judged");
             assert!(!server.has_ended(), "{name} ended the server");
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
@@ -243,9 +243,10 @@ async fn a_server_that_is_told_to_stop_ends_what_it_compiles_and_does_not_hold_i
         let mut server = yard.serve().await;
         yard.put(HOSTILE, "bomb", &bombs::loops_and_locals());
         wait::until("it is being compiled", async || compilers(&server).pop()).await;
-        let begun = Instant::now();
         assert!(server.stop().await.success());
-        assert!(begun.elapsed() < JUDGED_WITHIN, "it was not waited for");
+        // A server that waits for the compilation would have found out why the module is refused.
+        let reason = yard.refused(&server, "bomb").await.unwrap_or_default();
+        assert!(!reason.contains("memory"), "{reason}");
         let mut server = yard.serve().await;
         let reason = wait::until("it is judged", async || {
             yard.refused(&server, "bomb").await.filter(|reason| reason.contains("memory"))

@@ -37,7 +37,7 @@ impl Backup {
                 );
                 Ok(())
             }
-            Err(error @ BackupError::Exists(_)) => Err(Failure::Usage(error.to_string())),
+            Err(error @ (BackupError::Exists(_) | BackupError::Name(_))) => Err(Failure::Usage(error.to_string())),
             Err(error) => Err(error.into()),
         }
     }

@@ -25,6 +25,8 @@ pub enum BackupError {
         #[source]
         source: io::Error,
     },
+    #[error("{0:?} is not a name in UTF-8, which the database needs")]
+    Name(PathBuf),
     #[error("cannot copy the database")]
     Database(#[from] rusqlite::Error),
 }
@@ -39,6 +41,10 @@ pub fn backup(from: &Path, to: &Path) -> Result<u64, BackupError> {
 
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(to.to_owned()));
+    }
+    // Said in other letters, the copy would lie elsewhere, and an empty file here.
+    if to.to_str().is_none() {
+        return Err(BackupError::Name(to.to_owned()));
     }
     let mut beside = to.as_os_str().to_owned();
     beside.push(format!(".part-{}", std::process::id()));
@@ -111,6 +117,18 @@ mod tests {
             .collect();
         names.retain(|name| name.to_string_lossy().contains("part"));
         assert!(names.is_empty(), "{names:?}");
+    }
+
+    #[test]
+    fn a_name_that_the_database_cannot_be_told_is_refused() {
+        use std::os::unix::ffi::OsStrExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let from = folder.path().join("a.db");
+        Connection::open(&from).unwrap().execute_batch("CREATE TABLE t (n)").unwrap();
+        let to = folder.path().join(std::ffi::OsStr::from_bytes(b"b\xff.db"));
+        assert!(matches!(backup(&from, &to), Err(BackupError::Name(_))));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

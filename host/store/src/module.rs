@@ -138,21 +138,26 @@ impl Store {
     /// Lets a content be tried again, and has all nodes look at the plugins it was brought for. False: it is not refused.
     pub async fn forget_module_refusal(&self, module: ContentHash) -> Result<bool, Error> {
         let forgotten = in_transaction!(self, |transaction| {
-            // First, as in `configure`: two such transactions wait for each other here and nowhere else.
-            let (revision,): (i64,) = sqlx::query_as(sql::RAISE_REVISION).fetch_one(&mut *transaction).await?;
+            // Before the revision, which other transactions raise first: none of them touches this table. What is not refused
+            // raises none.
             let forgotten = sqlx::query(sql::FORGET_MODULE_REFUSAL)
                 .bind(&module.as_bytes()[..])
                 .execute(&mut *transaction)
                 .await?
                 .rows_affected();
-            sqlx::query(sql::RENEW_PLUGINS_OF_MODULE)
-                .bind(&module.as_bytes()[..])
-                .bind(revision)
-                .execute(&mut *transaction)
-                .await?;
+            if forgotten > 0 {
+                let (revision,): (i64,) = sqlx::query_as(sql::RAISE_REVISION).fetch_one(&mut *transaction).await?;
+                sqlx::query(sql::RENEW_PLUGINS_OF_MODULE)
+                    .bind(&module.as_bytes()[..])
+                    .bind(revision)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
             forgotten > 0
         });
-        self.announce_configuration().await;
+        if forgotten {
+            self.announce_configuration().await;
+        }
         Ok(forgotten)
     }
 }
